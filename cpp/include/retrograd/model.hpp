@@ -1,0 +1,88 @@
+// A network: the immutable graph, its parameters and gradients as two flat buffers, and prediction.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <retrograd/data.hpp>
+#include <retrograd/graph.hpp>
+#include <retrograd/plan.hpp>
+
+namespace retrograd {
+
+template <class T>
+struct ModelBuffers;  // flat storage that never moves; views hold on to it
+
+// Who uses a model at this moment: any number that read, or one that trains.
+class ModelUse {
+  public:
+    void begin_reading();   // throws StateError while somebody trains
+    void end_reading() { state_.fetch_sub(1); }
+    void begin_training();  // throws StateError while somebody trains or predicts
+    void end_training() { state_.store(0); }
+
+  private:
+    std::atomic<int> state_{0};
+};
+
+template <class T>
+class Model {
+  public:
+    // Collects the graph and initialises the parameters. Throws GraphError, ShapeError or ArgumentError.
+    Model(const std::vector<Node>& inputs, const std::vector<Node>& outputs, std::uint64_t seed = 0);
+    ~Model();
+
+    Model(const Model&) = delete;
+    Model& operator=(const Model&) = delete;
+
+    // The same network with its own memory, in either type.
+    template <class U>
+    [[nodiscard]] std::unique_ptr<Model<U>> copy_as() const;
+
+    [[nodiscard]] const std::shared_ptr<const Graph>& graph() const { return graph_; }
+    [[nodiscard]] const std::vector<int>& inputs() const { return inputs_; }
+    [[nodiscard]] const std::vector<int>& outputs() const { return outputs_; }
+
+    // All parameters, one after the other; gradients and constants likewise. The memory never moves.
+    [[nodiscard]] std::span<T> parameters() const;
+    [[nodiscard]] std::span<T> gradients() const;
+    [[nodiscard]] std::span<T> constants() const;
+    [[nodiscard]] std::shared_ptr<const void> owner() const;  // keeps that memory alive
+
+    [[nodiscard]] const std::vector<bool>& frozen() const { return frozen_; }  // per node of the graph
+    void set_frozen(std::string_view parameter, bool frozen);
+    [[nodiscard]] std::uint64_t frozen_version() const { return frozen_version_; }
+
+    // out[k]: rows x output k, row-major. threads 0: chosen by the work. From many threads at once is fine.
+    void predict(std::span<const ArrayView> x, std::span<const std::span<T>> out, std::int64_t batch_size = 256,
+                 int threads = 0, const std::function<bool()>& interrupted = {});
+
+    [[nodiscard]] std::int64_t inference_bytes(std::int64_t batch) const;
+    [[nodiscard]] ModelUse& use() const { return use_; }
+
+    std::map<std::string, std::string> metadata;  // strings that are saved with the model
+
+  private:
+    struct Pool;
+
+    std::shared_ptr<const Graph> graph_;
+    std::vector<int> inputs_, outputs_;
+    std::shared_ptr<ModelBuffers<T>> buffers_;
+    std::vector<bool> frozen_;
+    std::uint64_t frozen_version_ = 0;
+    std::shared_ptr<const Plan> inference_;
+    std::unique_ptr<Pool> pool_;
+    mutable ModelUse use_;
+};
+
+extern template class Model<float>;
+extern template class Model<double>;
+
+}  // namespace retrograd

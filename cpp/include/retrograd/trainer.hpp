@@ -1,0 +1,136 @@
+// Training: forward, backward, update; a step is a transaction.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <retrograd/data.hpp>
+#include <retrograd/model.hpp>
+#include <retrograd/optimizer.hpp>
+
+namespace retrograd {
+
+struct LossTerm {  // the loss of one output
+    std::string name = "mean_squared_error";
+    Attributes attributes;
+};
+
+// A loss of your own: one value per sample.
+using LossFunction = std::function<Node(const std::vector<Node>& outputs, const std::vector<Node>& targets)>;
+
+struct TrainerOptions {
+    std::vector<LossTerm> losses;  // one for each output, unless loss_function is given
+    LossFunction loss_function;
+    std::vector<double> loss_weights;
+    Optimizer optimizer;
+    Schedule schedule;
+    std::vector<ParamGroup> groups;
+    double l1 = 0, l2 = 0;
+    double clip_norm = 0, clip_value = 0;  // 0: none
+    int threads = 0;                       // 0: chosen by the work
+    std::uint64_t seed = 0;
+    bool fuse = true, reuse = true;  // plan passes; the bits are the same either way
+};
+
+struct Batch {  // arrays of equal length: one for each input, one for each target, weights or none
+    std::span<const ArrayView> x;
+    std::span<const ArrayView> y;
+    const ArrayView* sample_weight = nullptr;
+};
+
+struct EpochOptions {
+    std::int64_t batch_size = 32;
+    bool shuffle = true;
+    const std::vector<std::int64_t>* rows = nullptr;  // these rows only
+    bool collect = false;                             // keep every output
+    bool record_layers = false;
+    std::function<bool()> interrupted;                             // asked every 50 ms; true drops the running step
+    std::function<bool(std::int64_t, double)> on_iteration;        // true: stop after this one
+    std::function<void(std::int64_t, std::int64_t, double)> progress;  // samples done, in all, loss so far
+};
+
+template <class T>
+struct EpochResult {
+    double loss = 0, penalty = 0, gradient_norm = 0;
+    std::int64_t iterations = 0, samples = 0;
+    bool stopped = false;
+    std::vector<std::vector<T>> outputs;
+    std::vector<std::int64_t> order;
+    std::map<std::string, double> gradient_norms, update_norms;
+};
+
+template <class T>
+struct TraceResult {
+    double loss = 0;
+    struct Array {
+        std::string name;
+        std::vector<std::int64_t> shape;
+        std::vector<T> numbers;
+    };
+    std::vector<Array> values, deltas, gradients;
+};
+
+template <class T>
+class Trainer {
+  public:
+    Trainer(std::shared_ptr<Model<T>> model, TrainerOptions options);
+    ~Trainer();
+
+    [[nodiscard]] const std::shared_ptr<Model<T>>& model() const;
+
+    // The three parts of a step; step() is exactly these three, bit for bit. forward returns the loss without penalty.
+    double forward(const Batch& batch);
+    void backward(bool accumulate = false);
+    void update();
+    double step(const Batch& batch, const std::function<bool()>& interrupted = {});
+    double gradients(const Batch& batch);  // forward and backward
+
+    EpochResult<T> run_epoch(const Batch& data, const EpochOptions& options);
+
+    // The loss over all rows, in inference mode; outputs of every row where `outputs` is given.
+    double evaluate(const Batch& data, std::int64_t batch_size, const std::vector<std::int64_t>* rows = nullptr,
+                    std::vector<std::vector<T>>* outputs = nullptr, const std::function<bool()>& interrupted = {});
+
+    // Every value and every delta of one step that is not committed.
+    TraceResult<T> trace(const Batch& batch);
+
+    [[nodiscard]] std::int64_t iteration() const;
+    void set_iteration(std::int64_t iteration);
+    [[nodiscard]] std::int64_t epoch() const;
+    void set_epoch(std::int64_t epoch);
+    [[nodiscard]] double lr() const;  // of the next update
+    void set_schedule(Schedule schedule);
+
+    struct Slot {
+        std::string parameter, name;
+        std::span<T> numbers;
+        std::vector<std::int64_t> shape;
+    };
+    [[nodiscard]] std::vector<Slot> optimizer_state();
+    [[nodiscard]] std::shared_ptr<const void> state_owner() const;
+
+    [[nodiscard]] int threads_used() const;
+    [[nodiscard]] double penalty() const;
+    [[nodiscard]] double gradient_norm() const;
+    void stop();  // ends run_epoch after the running iteration; from any thread
+
+    struct PlanReport {
+        std::vector<std::string> steps, fused;
+        std::int64_t arena_bytes = 0, cost = 0;
+    };
+    [[nodiscard]] PlanReport plan() const;  // of the last training call; StateError before
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+extern template class Trainer<float>;
+extern template class Trainer<double>;
+
+}  // namespace retrograd

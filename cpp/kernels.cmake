@@ -1,0 +1,36 @@
+# The kernels, compiled once per instruction set.
+#
+# Sets retrograd_isas, the names, and retrograd_kernel_objects, the object files to link. Each object exports two
+# functions, retrograd::<isa>::table_float and table_double; cpp/src/kernels/table.cpp chooses among them when the
+# library is loaded, and lists the same names for the same processors.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "MSVC")
+  message(FATAL_ERROR "retrograd needs vector extensions that MSVC does not have; use clang-cl on Windows")
+endif()
+
+set(retrograd_isas baseline)
+set(retrograd_baseline_flags "")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  set(retrograd_isas baseline avx2 avx512)
+  set(retrograd_baseline_flags -march=x86-64-v2)
+  set(retrograd_avx2_flags -march=x86-64-v3)
+  set(retrograd_avx512_flags -march=x86-64-v4 -mprefer-vector-width=512)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
+  set(retrograd_isas neon)
+  set(retrograd_neon_flags "")
+endif()
+
+set(retrograd_kernel_objects "")
+foreach(isa IN LISTS retrograd_isas)
+  add_library(retrograd_kernels_${isa} OBJECT ${CMAKE_CURRENT_LIST_DIR}/src/kernels/kernels.cpp)
+  target_compile_features(retrograd_kernels_${isa} PUBLIC cxx_std_20)
+  target_include_directories(retrograd_kernels_${isa} PRIVATE ${CMAKE_CURRENT_LIST_DIR}/src)
+  target_compile_definitions(retrograd_kernels_${isa} PRIVATE RG_ISA=${isa})
+  # Fixed here whatever the build type: an unoptimised kernel would not inline, and inlining keeps symbols apart.
+  target_compile_options(retrograd_kernels_${isa} PRIVATE
+                         -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-semantic-interposition
+                         -Wall -Wextra -Wpedantic -Wshadow -Wno-psabi
+                         $<$<BOOL:${RETROGRAD_WERROR}>:-Werror> ${retrograd_${isa}_flags})
+  set_target_properties(retrograd_kernels_${isa} PROPERTIES POSITION_INDEPENDENT_CODE ON
+                        CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  list(APPEND retrograd_kernel_objects $<TARGET_OBJECTS:retrograd_kernels_${isa}>)
+endforeach()

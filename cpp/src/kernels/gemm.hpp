@@ -1,0 +1,395 @@
+// The matrix product.
+//
+// C is cut into tiles that fit the registers: R rows of A against C vectors of columns of B, the sums kept in R x C
+// registers while one block of K passes by. Every element is one chain of fused multiply-adds over each block, and
+// the blocks are added in order; so its bits do not depend on the tile it fell into.
+//
+// A block of K is at most 384 long: 16 columns of B then fill half of a small first-level cache. B is copied into
+// panels of whole vectors unless its rows can be read as they stand; A is read in place unless its strides would
+// make its rows push each other out of the cache.
+#pragma once
+
+#include "kernels/loops.hpp"
+#include "kernels/table.hpp"
+#include "kernels/transpose.hpp"
+
+namespace retrograd::RG_ISA {
+namespace {
+
+// ---- sizes
+
+#if defined(RG_SIMD_AVX512)
+inline constexpr int most_rows(int vectors) { return vectors <= 2 ? 14 : vectors == 4 ? 6 : 3; }
+#else
+inline constexpr int most_rows(int vectors) { return vectors <= 2 ? 6 : vectors == 4 ? 2 : 1; }
+#endif
+
+inline constexpr std::int64_t longest_block = 384;  // of K
+inline constexpr std::int64_t row_block = 8 * most_rows(2);
+template <class T>
+inline constexpr std::int64_t column_block = 32 * lanes<T>;
+
+template <class T>
+inline constexpr std::int64_t gemm_tile_rows = most_rows(2);
+template <class T>
+inline constexpr std::int64_t gemm_tile_columns = 2 * lanes<T>;
+
+RG_INLINE std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+RG_INLINE std::int64_t round_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b * b; }
+
+// Packed A: tiles of up to most_rows(2) rows, padded to whole vectors.
+template <class T>
+inline constexpr std::int64_t padded_tile_rows = (gemm_tile_rows<T> + lanes<T> - 1) / lanes<T> * lanes<T>;
+template <class T>
+inline constexpr std::int64_t packed_a_size = (row_block / gemm_tile_rows<T> + 1) * padded_tile_rows<T> * longest_block;
+template <class T>
+inline constexpr std::int64_t packed_b_size = column_block<T> * longest_block;
+template <class T>
+inline constexpr std::int64_t gemm_scratch_size = packed_a_size<T> + packed_b_size<T>;
+
+// K in equal blocks that depend on its length alone.
+struct Blocks {
+    std::int64_t k, count;
+
+    explicit RG_MEMBER Blocks(std::int64_t length) : k(length), count((length + longest_block - 1) / longest_block) {}
+    [[nodiscard]] RG_MEMBER std::int64_t begin(std::int64_t block) const { return k * block / count; }
+};
+
+// ---- a tile
+
+template <class T>
+struct Tile {
+    const T* a;
+    std::int64_t a_row, a_col;
+    const T* b;
+    std::int64_t b_row;
+    std::int64_t k;
+    T* c;
+    const T* before;  // what is added to, in C's layout; may be C; null: nothing
+    std::int64_t c_row;
+    const T* bias;       // null: none
+    std::int64_t last;  // columns of the last vector
+};
+
+#if defined(RG_SIMD_AVX512)
+inline constexpr bool tiles_have_edges = true;  // masks make part of a vector as cheap as a whole one
+#else
+inline constexpr bool tiles_have_edges = false;
+#endif
+
+template <class T, bool Last>
+RG_INLINE Vec<T> load_part(const T* p, std::int64_t last) {
+    if constexpr (tiles_have_edges && Last) {
+        return load_partial(p, last);
+    } else {
+        return load(p);
+    }
+}
+
+template <class T, int R, int C>
+void multiply_tile(const Tile<T>& t) {
+    constexpr int L = lanes<T>;
+    Vec<T> sum[R][C] = {};
+    const T *a = t.a, *b = t.b;
+    const std::int64_t a_row = t.a_row, a_col = t.a_col, b_row = t.b_row, last = t.last;
+    for (std::int64_t p = t.k; p > 0; --p) {
+        Vec<T> vb[C];
+#pragma GCC unroll 8
+        for (int c = 0; c < C - 1; ++c) vb[c] = load(b + c * L);
+        vb[C - 1] = load_part<T, true>(b + (C - 1) * L, last);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+            const Vec<T> va = broadcast(a[r * a_row]);
+#pragma GCC unroll 8
+            for (int c = 0; c < C; ++c) sum[r][c] = fma(va, vb[c], sum[r][c]);
+        }
+        a += a_col;
+        b += b_row;
+    }
+    const std::int64_t c_row = t.c_row;
+    if (const T* before = t.before) {
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+            for (int c = 0; c < C - 1; ++c) sum[r][c] = load(before + r * c_row + c * L) + sum[r][c];
+            sum[r][C - 1] = load_part<T, true>(before + r * c_row + (C - 1) * L, last) + sum[r][C - 1];
+        }
+    }
+    if (const T* bias = t.bias) {
+#pragma GCC unroll 8
+        for (int c = 0; c < C; ++c) {
+            const Vec<T> v = c < C - 1 ? load(bias + c * L) : load_part<T, true>(bias + c * L, last);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; ++r) sum[r][c] = sum[r][c] + v;
+        }
+    }
+    T* out = t.c;
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+        for (int c = 0; c < C - 1; ++c) store(out + r * c_row + c * L, sum[r][c]);
+        if constexpr (tiles_have_edges) {
+            store_partial(out + r * c_row + (C - 1) * L, sum[r][C - 1], last);
+        } else {
+            store(out + r * c_row + (C - 1) * L, sum[r][C - 1]);
+        }
+    }
+}
+
+template <class T>
+using TileFunction = void (*)(const Tile<T>&);
+
+// The tiles of R = 1 .. most_rows(C) rows.
+template <class T, int C>
+struct TileTable {
+    TileFunction<T> rows[most_rows(C) + 1] = {};
+
+    template <int R>
+    constexpr void fill() {
+        if constexpr (R > 0) {
+            rows[R] = &multiply_tile<T, R, C>;
+            fill<R - 1>();
+        }
+    }
+    constexpr TileTable() { fill<most_rows(C)>(); }
+};
+template <class T, int C>
+inline constexpr TileTable<T, C> tile_table{};
+
+template <class T>
+RG_INLINE TileFunction<T> tile_function(std::int64_t rows, int vectors) {
+    switch (vectors) {
+        case 1: return tile_table<T, 1>.rows[rows];
+        case 2: return tile_table<T, 2>.rows[rows];
+        case 4: return tile_table<T, 4>.rows[rows];
+        default: return tile_table<T, 8>.rows[rows];
+    }
+}
+
+// A tile whose last vector ends beyond C: made in a place of its own, from where the columns that exist are taken.
+template <class T>
+void multiply_edge(TileFunction<T> function, Tile<T> t, std::int64_t rows, int vectors) {
+    T place[most_rows(1) * 8 * lanes<T>];
+    T* const c = t.c;
+    const T *const before = t.before, *const bias = t.bias;
+    const std::int64_t c_row = t.c_row, width = vectors * lanes<T>, columns = width - lanes<T> + t.last;
+    t.c = place;
+    t.c_row = width;
+    t.before = t.bias = nullptr;
+    function(t);
+    for (std::int64_t i = 0; i < rows; ++i) {
+        for (std::int64_t j = 0; j < columns; j += lanes<T>) {
+            const std::int64_t left = columns - j;
+            Vec<T> v = load<T>(place + i * width + j);
+            if (before != nullptr) v = load_next(before + i * c_row + j, left) + v;
+            if (bias != nullptr) v = v + load_next(bias + j, left);
+            store_next(c + i * c_row + j, v, left);
+        }
+    }
+}
+
+// ---- copies in the order the tiles read
+
+template <class T>
+struct Matrix {
+    const T* p;
+    std::int64_t row, col;
+
+    [[nodiscard]] RG_MEMBER const T* at(std::int64_t i, std::int64_t j) const { return p + i * row + j * col; }
+};
+
+// to[p * width + j] = b(p, j) for k x columns numbers, zeros up to the next whole vector.
+template <class T>
+void pack_b(Matrix<T> b, std::int64_t k, std::int64_t columns, T* to, std::int64_t width) {
+    if (b.row == 1 && b.col != 1) return turn_padded(b.p, b.col, columns, k, to, width);
+    for (std::int64_t p = 0; p < k; ++p, to += width) {
+        if (b.col == 1) {
+            for (std::int64_t j = 0; j < columns; j += lanes<T>) store(to + j, load_next(b.at(p, j), columns - j));
+        } else {
+            const std::int64_t whole = round_up(columns, lanes<T>);
+            for (std::int64_t j = 0; j < whole; ++j) to[j] = j < columns ? *b.at(p, j) : T(0);
+        }
+    }
+}
+
+// to[p * width + i] = a(i, p): the same with the roles of the axes exchanged.
+template <class T>
+RG_INLINE void pack_a(Matrix<T> a, std::int64_t rows, std::int64_t k, T* to, std::int64_t width) {
+    pack_b(Matrix<T>{a.p, a.col, a.row}, k, rows, to, width);
+}
+
+// ---- the whole
+
+// C (rows x columns) = before + A B + bias; see MatrixProduct.
+template <class T>
+struct Product {
+    std::int64_t rows, columns, k;
+    Matrix<T> a, b;
+    T* c;
+    const T* before;
+    std::int64_t c_row;
+    const T* bias;
+};
+
+template <class T>
+struct Plan {
+    int vectors;   // of a panel
+    bool pack_a, pack_b;
+};
+
+template <class T>
+RG_INLINE Plan<T> plan(const Product<T>& p) {
+    Plan<T> plan{2, false, false};
+    if (p.rows <= most_rows(8)) {
+        plan.vectors = 8;
+    } else if (p.rows <= most_rows(4)) {
+        plan.vectors = 4;
+    }
+    const std::int64_t row_tiles = (p.rows + most_rows(plan.vectors) - 1) / most_rows(plan.vectors);
+    constexpr auto bytes = static_cast<std::int64_t>(sizeof(T));
+    const std::int64_t k = least(p.k, longest_block);
+    plan.pack_b = p.b.col != 1 || (row_tiles > 2 && k * p.b.row * bytes > 24576);
+    const bool many_columns = p.columns >= 8 * lanes<T>;
+    if (plan.vectors == 2 && many_columns) {
+        plan.pack_a = p.a.col == 1 ? p.a.row * bytes >= 4096 : p.a.col * bytes >= 256;
+    }
+    return plan;
+}
+
+// One block of K against one panel of columns, for all rows of a block.
+template <class T>
+RG_INLINE void multiply_panel(const Product<T>& p, Tile<T> t, const T* a, std::int64_t a_tile, std::int64_t rows,
+                              std::int64_t columns, int vectors) {
+    const std::int64_t tiles = (rows + most_rows(vectors) - 1) / most_rows(vectors);
+    const T* const b = t.b;
+    T* const c = t.c;
+    const T *const before = t.before, *const bias = t.bias;
+    for (std::int64_t tile = 0; tile < tiles; ++tile) {
+        const std::int64_t first = rows * tile / tiles, some = rows * (tile + 1) / tiles - first;
+        t.a = a_tile != 0 ? a + tile * a_tile : a + first * t.a_row;
+        int wide = vectors;
+        for (std::int64_t j = 0; j < columns; j += wide * lanes<T>) {
+            const std::int64_t left = columns - j;
+            while (wide > 1 && left <= (wide / 2) * lanes<T>) wide /= 2;
+            while (wide > 2 && left <= (wide - 1) * lanes<T>) wide /= 2;
+            t.b = b + j;
+            t.c = c + first * p.c_row + j;
+            t.before = before == nullptr ? before : before + first * p.c_row + j;
+            t.bias = bias == nullptr ? bias : bias + j;
+            t.last = least(left - (wide - 1) * lanes<T>, lanes<T>);
+            const TileFunction<T> function = tile_function<T>(some, wide);
+            if (tiles_have_edges || t.last == lanes<T>) {
+                function(t);
+            } else {
+                multiply_edge(function, t, some, wide);
+            }
+        }
+    }
+}
+
+template <class T>
+void multiply(const Product<T>& p, T* scratch) {
+    const Plan<T> how = plan(p);
+    T *const packed_a = scratch, *const packed_b = scratch + packed_a_size<T>;
+    const std::int64_t panel = how.vectors * lanes<T>;
+    const bool one_row_block = p.rows <= row_block;
+    const Blocks blocks(p.k);
+    for (std::int64_t j0 = 0; j0 < p.columns; j0 += column_block<T>) {
+        const std::int64_t columns = least(column_block<T>, p.columns - j0);
+        for (std::int64_t block = 0; block < blocks.count; ++block) {
+            const std::int64_t k0 = blocks.begin(block), k = blocks.begin(block + 1) - k0;
+            for (std::int64_t i0 = 0; i0 < p.rows; i0 += row_block) {
+                const std::int64_t rows = least(row_block, p.rows - i0);
+                Tile<T> t{};
+                t.k = k;
+                t.a_row = p.a.row;
+                t.a_col = p.a.col;
+                t.c_row = p.c_row;
+                const T* a = p.a.at(i0, k0);
+                std::int64_t a_tile = 0;
+                if (how.pack_a) {
+                    const std::int64_t tiles = (rows + most_rows(2) - 1) / most_rows(2);
+                    a_tile = padded_tile_rows<T> * k;
+                    for (std::int64_t tile = 0; tile < tiles; ++tile) {
+                        const std::int64_t first = rows * tile / tiles, some = rows * (tile + 1) / tiles - first;
+                        pack_a(Matrix<T>{p.a.at(i0 + first, k0), p.a.row, p.a.col}, some, k, packed_a + tile * a_tile,
+                               padded_tile_rows<T>);
+                    }
+                    a = packed_a;
+                    t.a_row = 1;
+                    t.a_col = padded_tile_rows<T>;
+                }
+                for (std::int64_t j = 0; j < columns; j += panel) {
+                    const std::int64_t some = least(panel, columns - j);
+                    const Matrix<T> b{p.b.at(k0, j0 + j), p.b.row, p.b.col};
+                    t.b = b.p;
+                    t.b_row = b.row;
+                    if (how.pack_b || (!tiles_have_edges && some % lanes<T> != 0)) {
+                        // A panel that is used once goes through one place that stays in the nearest cache.
+                        T* const place = packed_b + (one_row_block ? 0 : j * longest_block);
+                        if (i0 == 0) pack_b(b, k, some, place, panel);
+                        t.b = place;
+                        t.b_row = panel;
+                    }
+                    const std::int64_t offset = i0 * p.c_row + j0 + j;
+                    t.c = p.c + offset;
+                    t.before = block == 0 ? (p.before == nullptr ? p.before : p.before + offset) : p.c + offset;
+                    t.bias = block + 1 == blocks.count && p.bias != nullptr ? p.bias + j0 + j : nullptr;
+                    multiply_panel(p, t, a, a_tile, rows, some, how.vectors);
+                }
+            }
+        }
+    }
+}
+
+template <class T>
+RG_INLINE T fused_scalar(T a, T b, T c) {
+    if constexpr (!has_fma) {
+        return a * b + c;
+    } else if constexpr (sizeof(T) == 4) {
+        return __builtin_fmaf(a, b, c);
+    } else {
+        return __builtin_fma(a, b, c);
+    }
+}
+
+// So few products that no preparation pays.
+template <class T>
+void multiply_tiny(const Product<T>& p) {
+    for (std::int64_t i = 0; i < p.rows; ++i) {
+        for (std::int64_t j = 0; j < p.columns; ++j) {
+            T sum = 0;
+            const T *a = p.a.at(i, 0), *b = p.b.at(0, j);
+            for (std::int64_t q = 0; q < p.k; ++q) sum = fused_scalar(a[q * p.a.col], b[q * p.b.row], sum);
+            if (p.before != nullptr) sum = p.before[i * p.c_row + j] + sum;
+            if (p.bias != nullptr) sum = sum + p.bias[j];
+            p.c[i * p.c_row + j] = sum;
+        }
+    }
+}
+
+inline constexpr std::int64_t tiny_products = 64;
+
+template <class T>
+void gemm(const MatrixProduct<T>& m, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
+          std::int64_t column_end, T* scratch) {
+    const std::int64_t rows = row_end - row_begin, columns = column_end - column_begin;
+    const std::int64_t corner = row_begin * m.c_row + column_begin;
+    T* const out = (m.z != nullptr ? m.z : m.c) + corner;
+    const Product<T> p{rows, columns, m.k,
+                       {m.a + row_begin * m.a_row, m.a_row, m.a_col},
+                       {m.b + column_begin * m.b_col, m.b_row, m.b_col},
+                       out, m.accumulate ? m.c + corner : nullptr, m.c_row,
+                       m.bias == nullptr ? nullptr : m.bias + column_begin};
+    if (m.k == 0 || (m.k <= longest_block && rows * columns * m.k <= tiny_products)) {
+        multiply_tiny(p);
+    } else {
+        multiply(p, scratch);
+    }
+    if (m.activation != nullptr) {
+        for (std::int64_t i = 0; i < rows; ++i) m.activation(out + i * m.c_row, m.c + corner + i * m.c_row, columns);
+    }
+}
+
+}  // namespace
+}  // namespace retrograd::RG_ISA

@@ -1,0 +1,59 @@
+// The kernels of one instruction set. Compiled once for each, with RG_ISA set to its name; all symbols lie in its
+// own namespace, so that the linker can never give one machine the code of another.
+#include "kernels/convert.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/gemm.hpp"
+#include "kernels/losses.hpp"
+#include "kernels/reduce.hpp"
+#include "kernels/softmax.hpp"
+#include "kernels/updates.hpp"
+#include "simd/isa.hpp"
+
+namespace retrograd::RG_ISA {
+namespace {
+
+template <class T>
+constexpr Kernels<T> make_table() {
+    Kernels<T> table{};
+    table.isa = Isa::RG_ISA;
+    table.gemm = &gemm<T>;
+    table.gemm_scratch = gemm_scratch_size<T>;
+    table.tile_rows = gemm_tile_rows<T>;
+    table.tile_columns = gemm_tile_columns<T>;
+    table.unary = UnaryTable<T, Activations, UnaryFunctions>::list;
+    table.binary = BinaryTable<T, ArithmeticFunctions>::list;
+    table.losses = LossTable<T, Losses>::list;
+    table.updates = UpdateTable<T, Updates>::list;
+    table.sum = &sum_all<T>;
+    table.sum_of_squares = &sum_squares<T>;
+    table.dot = &dot_all<T>;
+    table.max = &max_all<T>;
+    table.max_abs = &max_magnitude<T>;
+    table.sum_columns = &sum_columns<T>;
+    table.add = &add<T>;
+    table.scale = &scale<T>;
+    table.penalty_gradient = &penalty_gradient<T>;
+    table.sum_abs = &sum_magnitudes<T>;
+    table.softmax = &softmax<T>;
+    table.softmax_backward = &softmax_backward<T>;
+    table.log_softmax = &log_softmax<T>;
+    table.log_softmax_backward = &log_softmax_backward<T>;
+    table.cross_entropy = &cross_entropy<T>;
+    table.cross_entropy_backward = &cross_entropy_backward<T>;
+    table.cross_entropy_soft = &cross_entropy_soft<T>;
+    table.cross_entropy_soft_backward = &cross_entropy_soft_backward<T>;
+    table.convert[static_cast<int>(Source::f32)] = &convert<float, T>;
+    table.convert[static_cast<int>(Source::f64)] = &convert<double, T>;
+    table.convert[static_cast<int>(Source::u8)] = &convert<std::uint8_t, T>;
+    return table;
+}
+
+constexpr Kernels<float> single = make_table<float>();
+constexpr Kernels<double> twice = make_table<double>();
+
+}  // namespace
+
+const Kernels<float>& table_float() { return single; }
+const Kernels<double>& table_double() { return twice; }
+
+}  // namespace retrograd::RG_ISA

@@ -1,0 +1,96 @@
+// Many numbers to one, and many rows to one row.
+#pragma once
+
+#include "kernels/loops.hpp"
+
+namespace retrograd::RG_ISA {
+
+template <class T>
+T sum_all(const T* x, std::int64_t n) {
+    return sum(x, n);
+}
+
+template <class T>
+T sum_squares(const T* x, std::int64_t n) {
+    return dot(x, x, n);
+}
+
+template <class T>
+T dot_all(const T* x, const T* y, std::int64_t n) {
+    return dot(x, y, n);
+}
+
+template <class T>
+T max_all(const T* x, std::int64_t n) {
+    return max(x, n);
+}
+
+template <class T>
+T sum_magnitudes(const T* x, std::int64_t n) {
+    Accumulator<T> total;
+    constexpr int block = Accumulator<T>::logical_lanes;
+    for (std::int64_t i = 0; i < n; i += block) {
+        for (int j = 0; j < total.parts; ++j) {
+            const std::int64_t first = i + j * lanes<T>;
+            if (first < n) total.add(j, abs(load_next(x + first, n - first)));
+        }
+    }
+    return total.fold();
+}
+
+// The bits of a magnitude order as integers do, with NaN above infinity.
+template <class T>
+struct Largest {
+    IntVec<T> bits_so_far{};
+
+    RG_MEMBER void meet(Vec<T> v) {
+        const IntVec<T> magnitude = bits(abs(v));
+        bits_so_far = magnitude > bits_so_far ? magnitude : bits_so_far;
+    }
+    [[nodiscard]] RG_MEMBER T fold() const {
+        auto most = bits_so_far[0];
+        for (int i = 1; i < lanes<T>; ++i) most = bits_so_far[i] > most ? bits_so_far[i] : most;
+        T value;
+        __builtin_memcpy(&value, &most, sizeof value);
+        return value;
+    }
+};
+
+template <class T>
+T max_magnitude(const T* x, std::int64_t n) {
+    Largest<T> even, odd;
+    std::int64_t i = 0;
+    for (; i + 2 * lanes<T> <= n; i += 2 * lanes<T>) {
+        even.meet(load(x + i));
+        odd.meet(load(x + i + lanes<T>));
+    }
+    for (; i < n; i += lanes<T>) even.meet(load_next(x + i, n - i));
+    even.meet((Vec<T>)odd.bits_so_far);
+    return even.fold();
+}
+
+// `Vectors` columns of vectors at once: as many independent chains of additions, down the rows in order.
+template <int Vectors, class T>
+RG_INLINE void sum_some_columns(const T* x, std::int64_t row, std::int64_t rows, T* y, bool accumulate) {
+    Vec<T> total[Vectors];
+    for (int v = 0; v < Vectors; ++v) total[v] = accumulate ? load<T>(y + v * lanes<T>) : Vec<T>{};
+    for (std::int64_t i = 0; i < rows; ++i) {
+        for (int v = 0; v < Vectors; ++v) total[v] += load(x + i * row + v * lanes<T>);
+    }
+    for (int v = 0; v < Vectors; ++v) store(y + v * lanes<T>, total[v]);
+}
+
+template <class T>
+void sum_columns(const T* x, std::int64_t row, std::int64_t rows, std::int64_t columns, T* y, bool accumulate) {
+    std::int64_t j = 0;
+    for (; j + 8 * lanes<T> <= columns; j += 8 * lanes<T>) sum_some_columns<8>(x + j, row, rows, y + j, accumulate);
+    for (; j + 2 * lanes<T> <= columns; j += 2 * lanes<T>) sum_some_columns<2>(x + j, row, rows, y + j, accumulate);
+    for (; j < columns; j += lanes<T>) {
+        const std::int64_t left = columns - j;
+        Vec<T> total = accumulate ? load_next<T>(y + j, left) : Vec<T>{};
+        for (std::int64_t i = 0; i < rows; ++i) total += load_next(x + i * row + j, left);
+        store_next(y + j, total, left);
+    }
+}
+
+}  // namespace retrograd::RG_ISA

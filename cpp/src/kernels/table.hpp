@@ -1,0 +1,162 @@
+// The kernel table: every loop that is compiled once per instruction set, as plain function pointers.
+//
+// kernels<T>() is chosen when the library is loaded; RETROGRAD_ISA=baseline|avx2|avx512|neon forces a level that the
+// machine has. Every number a kernel writes depends on the operands alone: not on how a caller cuts the work into
+// rectangles, rows or ranges, and not on the vector width (among instruction sets that have fused multiply-add).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace retrograd {
+
+enum class Isa;  // simd/isa.hpp
+
+template <class T>
+using UnaryFunction = void (*)(const T* x, T* y, std::int64_t n);
+
+// C = A B, or C += A B, then + bias, then the activation: C is m x n, A m x k, B k x n.
+template <class T>
+struct MatrixProduct {
+    std::int64_t m, n, k;
+    const T* a;  // element (i, p) is a[i * a_row + p * a_col]
+    std::int64_t a_row, a_col;
+    const T* b;  // element (p, j) is b[p * b_row + j * b_col]
+    std::int64_t b_row, b_col;
+    T* c;  // element (i, j) is c[i * c_row + j]
+    std::int64_t c_row;
+    bool accumulate = false;
+    const T* bias = nullptr;                // one for each column, added once the product is complete
+    UnaryFunction<T> activation = nullptr;  // applied to each finished row segment: c = activation(z)
+    T* z = nullptr;                         // where z = A B + bias is kept (row stride c_row), if anybody reads it later
+};
+
+// y = f(x) and dx = dy * f'(x, y), one element at a time. x or y may be null in backward where the rule does not need
+// it; dx may be dy.
+template <class T>
+struct UnaryKernel {
+    std::string_view name;
+    bool is_activation;    // stands in activations.hpp, not in unary.hpp
+    bool needs_x, needs_y; // what the derivative is written in
+    UnaryFunction<T> forward;
+    void (*backward)(const T* x, const T* y, const T* dy, T* dx, std::int64_t n, bool accumulate);
+};
+
+// y = f(a, b); a_step and b_step are 1, or 0 for one value that meets all. backward writes dy * df/da (operand 0) or
+// dy * df/db (operand 1), one for each of the n elements; summing over a repeated operand is the caller's.
+template <class T>
+struct BinaryKernel {
+    std::string_view name;
+    bool needs_inputs, needs_output;
+    void (*forward)(const T* a, int a_step, const T* b, int b_step, T* y, std::int64_t n);
+    void (*backward)(int operand, const T* a, int a_step, const T* b, int b_step, const T* y, const T* dy, T* dx,
+                     std::int64_t n, bool accumulate);
+};
+
+// A loss of one output row z against its target row t: value[i] = sum or mean over j of f(z_ij, t_ij).
+template <class T>
+struct LossKernel {
+    std::string_view name;
+    std::string_view parameter;  // the name of its one parameter, or empty
+    double parameter_default;
+    double target_low, target_high;  // what a target may be; equal bounds: anything finite
+    void (*forward)(const T* z, const T* t, T* value, std::int64_t rows, std::int64_t columns, T parameter);
+    // dz_ij = dvalue[i] * d value[i] / d z_ij
+    void (*backward)(const T* z, const T* t, const T* dvalue, T* dz, std::int64_t rows, std::int64_t columns,
+                     T parameter, bool accumulate);
+};
+
+constexpr int max_slots = 4;
+constexpr int max_coefficients = 16;
+
+// One optimizer step on a range of the flat buffers. g' = clamp(g * scale, -clip, clip) enters the rule.
+// Returns the largest magnitude written to w or a slot, NaN where one is NaN.
+template <class T>
+struct UpdateKernel {
+    std::string_view name;
+    T (*apply)(T* w, const T* g, T* const* slots, std::int64_t n, const double* coefficients, double scale,
+               double clip);
+};
+
+enum class Source : std::uint8_t { f32, f64, u8 };  // element types with a fast way into a batch
+constexpr int source_count = 3;
+
+template <class T>
+struct Kernels {
+    Isa isa;
+
+    // The rectangle [row_begin, row_end) x [column_begin, column_end) of C. `scratch`: gemm_scratch elements, the
+    // caller's own. Each element of C is one chain of fused multiply-adds over p for each block of K (of a length that
+    // depends on k alone), the blocks added in order.
+    void (*gemm)(const MatrixProduct<T>&, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
+                 std::int64_t column_end, T* scratch);
+    std::int64_t gemm_scratch;
+    std::int64_t tile_rows, tile_columns;  // rectangles should begin at multiples of these
+
+    std::span<const UnaryKernel<T>> unary;
+    std::span<const BinaryKernel<T>> binary;
+    std::span<const LossKernel<T>> losses;
+    std::span<const UpdateKernel<T>> updates;
+
+    // Sums in 16 logical lanes folded in one fixed tree; the same bits on every instruction set.
+    T (*sum)(const T* x, std::int64_t n);
+    T (*sum_of_squares)(const T* x, std::int64_t n);  // infinity or NaN where an element is not finite or too large
+    T (*dot)(const T* x, const T* y, std::int64_t n);
+    T (*max)(const T* x, std::int64_t n);       // hands on NaN
+    T (*max_abs)(const T* x, std::int64_t n);   // hands on NaN; 0 for none
+
+    // y[j] = (accumulate ? y[j] : 0) + sum over i of x[i * row + j], rows in order: one chain for each column.
+    void (*sum_columns)(const T* x, std::int64_t row, std::int64_t rows, std::int64_t columns, T* y, bool accumulate);
+
+    void (*add)(const T* x, T* y, std::int64_t n);                 // y += x
+    void (*scale)(const T* x, T factor, T* y, std::int64_t n, bool accumulate);  // y = factor * x, or y += factor * x
+    // g += l1 * sign(w) + l2 * w; returns nothing: the penalty's value is sum |w| and sum w^2.
+    void (*penalty_gradient)(const T* w, T* g, std::int64_t n, T l1, T l2);
+    T (*sum_abs)(const T* x, std::int64_t n);
+
+    // Rows of length `columns`.
+    void (*softmax)(const T* x, T* y, std::int64_t rows, std::int64_t columns);
+    void (*softmax_backward)(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t columns, bool accumulate);
+    void (*log_softmax)(const T* x, T* y, std::int64_t rows, std::int64_t columns);
+    void (*log_softmax_backward)(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t columns,
+                                 bool accumulate);
+
+    // value[i] = -sum_j q_ij log softmax(z_i)_j with q = (1 - smoothing) onehot(label_i) + smoothing / columns; a row
+    // whose label is `ignore` has value 0 and derivative 0. `p` keeps softmax(z).
+    void (*cross_entropy)(const T* z, const std::int32_t* label, T* value, T* p, std::int64_t rows,
+                          std::int64_t columns, std::int32_t ignore, T smoothing);
+    void (*cross_entropy_backward)(const T* p, const std::int32_t* label, const T* dvalue, T* dz, std::int64_t rows,
+                                   std::int64_t columns, std::int32_t ignore, T smoothing, bool accumulate);
+    // The same with a row of probabilities for each row of z.
+    void (*cross_entropy_soft)(const T* z, const T* target, T* value, T* p, std::int64_t rows, std::int64_t columns,
+                               T smoothing);
+    void (*cross_entropy_soft_backward)(const T* p, const T* target, const T* dvalue, T* dz, std::int64_t rows,
+                                        std::int64_t columns, T smoothing, bool accumulate);
+
+    // y[i] = T(x[i]); false where a value is NaN or infinite afterwards.
+    bool (*convert[source_count])(const void* x, T* y, std::int64_t n);
+};
+
+template <class T>
+[[nodiscard]] const Kernels<T>& kernels();
+
+// The table of one level, or null where this build or this machine does not have it.
+template <class T>
+[[nodiscard]] const Kernels<T>* kernels_of(Isa isa);
+
+// The kernel of a name in a list of the table; null where there is none.
+template <class List>
+[[nodiscard]] constexpr auto find_kernel(const List& list, std::string_view name) -> decltype(list.data()) {
+    for (const auto& kernel : list) {
+        if (kernel.name == name) return &kernel;
+    }
+    return nullptr;
+}
+
+[[nodiscard]] std::span<const Isa> runnable_isas();  // the levels this build has and this machine can run
+
+// What was wrong with RETROGRAD_ISA; empty where nothing was. The best level is used then.
+[[nodiscard]] std::string_view isa_warning();
+
+}  // namespace retrograd

@@ -1,0 +1,271 @@
+#include "nn/batch.hpp"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <type_traits>
+
+#include <retrograd/error.hpp>
+
+#include "kernels/table.hpp"
+
+namespace retrograd {
+namespace {
+
+float half_to_float(std::uint16_t bits) {
+    const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
+    const int exponent = bits >> 10 & 0x1f;
+    const std::uint32_t mantissa = bits & 0x3ffu;
+    if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | mantissa << 13);
+    const float magnitude = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -24)
+                                          : std::ldexp(static_cast<float>(mantissa | 0x400u), exponent - 25);
+    return sign ? -magnitude : magnitude;
+}
+
+template <class U>
+U read(const std::byte* p, bool swapped) {
+    std::byte bytes[sizeof(U)];
+    for (std::size_t i = 0; i < sizeof(U); ++i) bytes[i] = p[swapped ? sizeof(U) - 1 - i : i];
+    U value;
+    std::memcpy(&value, bytes, sizeof(U));
+    return value;
+}
+
+// f(a value reader for the element type): the value as the nearest double, or exactly as int64.
+template <class F>
+auto with_reader(const ArrayView& a, F&& f) {
+    const bool swapped = a.swapped;
+    switch (a.type) {
+        case ElementType::f16: return f([=](const std::byte* p) { return half_to_float(read<std::uint16_t>(p, swapped)); });
+        case ElementType::f32: return f([=](const std::byte* p) { return read<float>(p, swapped); });
+        case ElementType::f64: return f([=](const std::byte* p) { return read<double>(p, swapped); });
+        case ElementType::i8: return f([=](const std::byte* p) { return read<std::int8_t>(p, swapped); });
+        case ElementType::i16: return f([=](const std::byte* p) { return read<std::int16_t>(p, swapped); });
+        case ElementType::i32: return f([=](const std::byte* p) { return read<std::int32_t>(p, swapped); });
+        case ElementType::i64: return f([=](const std::byte* p) { return read<std::int64_t>(p, swapped); });
+        case ElementType::u8: return f([=](const std::byte* p) { return read<std::uint8_t>(p, swapped); });
+        case ElementType::u16: return f([=](const std::byte* p) { return read<std::uint16_t>(p, swapped); });
+        case ElementType::u32: return f([=](const std::byte* p) { return read<std::uint32_t>(p, swapped); });
+        case ElementType::u64: return f([=](const std::byte* p) { return read<std::uint64_t>(p, swapped); });
+        case ElementType::boolean: break;
+    }
+    return f([](const std::byte* p) { return static_cast<std::uint8_t>(*p != std::byte{0}); });
+}
+
+// f(element pointer, k) over the elements of a row in C order, whatever the strides.
+template <class F>
+void for_elements(const ArrayView& a, const std::byte* row, std::size_t axis, std::int64_t& k, F&& f) {
+    if (axis == a.shape.size()) {
+        f(row, k++);
+        return;
+    }
+    for (std::int64_t i = 0; i < a.shape[axis]; ++i) for_elements(a, row + i * a.strides[axis], axis + 1, k, f);
+}
+
+std::int64_t row_elements(const ArrayView& a) {
+    std::int64_t n = 1;
+    for (std::size_t i = 1; i < a.shape.size(); ++i) n *= a.shape[i];
+    return n;
+}
+
+// The kernel that reads a row at once; null where elements must be read one by one.
+template <class T>
+auto block_reader(const ArrayView& a) -> bool (*)(const void*, T*, std::int64_t) {
+    if (a.swapped && element_size(a.type) > 1) return nullptr;
+    std::int64_t stride = element_size(a.type);
+    for (std::size_t i = a.shape.size(); i-- > 1;) {
+        if (a.shape[i] != 1 && a.strides[i] != stride) return nullptr;
+        stride *= a.shape[i];
+    }
+    const auto address = reinterpret_cast<std::uintptr_t>(a.data);
+    const auto size = static_cast<std::uintptr_t>(element_size(a.type));
+    if (address % size != 0 || (a.rows() > 1 && a.strides[0] % static_cast<std::int64_t>(size) != 0)) return nullptr;
+    switch (a.type) {
+        case ElementType::f32: return kernels<T>().convert[static_cast<int>(Source::f32)];
+        case ElementType::f64: return kernels<T>().convert[static_cast<int>(Source::f64)];
+        case ElementType::u8: return kernels<T>().convert[static_cast<int>(Source::u8)];
+        default: return nullptr;
+    }
+}
+
+bool allowed(double value, const Op::Range& range) {
+    if (!std::isfinite(value)) return false;
+    return !range.bounded || (value >= range.low && value <= range.high);
+}
+
+template <class T>
+bool gather_real(const ArrayView& a, const std::byte* row, T* out, std::int64_t size, const Op::Range& range) {
+    bool good = true;
+    if (const auto convert = block_reader<T>(a)) {
+        good = convert(row, out, size);
+    } else {
+        with_reader(a, [&](auto value) {
+            std::int64_t k = 0;
+            for_elements(a, row, 1, k, [&](const std::byte* p, std::int64_t i) {
+                out[i] = static_cast<T>(value(p));
+                good &= std::isfinite(out[i]);
+            });
+        });
+    }
+    if (range.bounded) {
+        for (std::int64_t i = 0; i < size; ++i) good &= allowed(static_cast<double>(out[i]), range);
+    }
+    return good;
+}
+
+bool index_allowed(std::int64_t value, const Op::Range& range) {
+    return value == range.ignore || !range.bounded ||
+           (value >= static_cast<std::int64_t>(range.low) && value <= static_cast<std::int64_t>(range.high));
+}
+
+bool gather_index(const ArrayView& a, const std::byte* row, std::int32_t* out, const Op::Range& range) {
+    bool good = true;
+    with_reader(a, [&](auto value) {
+        std::int64_t k = 0;
+        for_elements(a, row, 1, k, [&](const std::byte* p, std::int64_t i) {
+            const auto raw = value(p);
+            const auto wide = static_cast<std::int64_t>(raw);
+            good &= index_allowed(wide, range) && wide == static_cast<std::int32_t>(wide);
+            out[i] = static_cast<std::int32_t>(wide);
+        });
+    });
+    return good;
+}
+
+std::string number(double value) {
+    if (std::isnan(value)) return "NaN";
+    if (std::isinf(value)) return value > 0 ? "infinity" : "-infinity";
+    std::string text = std::to_string(value);
+    while (text.size() > 1 && text.back() == '0') text.pop_back();
+    if (text.back() == '.') text.pop_back();
+    return text;
+}
+
+}  // namespace
+
+std::int64_t element_size(ElementType type) {
+    switch (type) {
+        case ElementType::i8:
+        case ElementType::u8:
+        case ElementType::boolean: return 1;
+        case ElementType::f16:
+        case ElementType::i16:
+        case ElementType::u16: return 2;
+        case ElementType::f32:
+        case ElementType::i32:
+        case ElementType::u32: return 4;
+        default: return 8;
+    }
+}
+
+const char* element_name(ElementType type) {
+    static constexpr const char* names[] = {"float16", "float32", "float64", "int8",   "int16",  "int32",
+                                            "int64",   "uint8",   "uint16",  "uint32", "uint64", "bool"};
+    return names[static_cast<int>(type)];
+}
+
+template <class T>
+void gather(std::span<const Feed> feeds, const Rows& rows, Workspace<T>& workspace, const Member& member, BadRow& bad) {
+    for (std::size_t f = 0; f < feeds.size(); ++f) {
+        const Feed& feed = feeds[f];
+        const ArrayView& a = *feed.array;
+        const bool index = workspace.plan().graph()[feed.node].dtype == DType::index;
+        const std::int64_t size = row_elements(a);
+        T* real = index ? nullptr : workspace.value(feed.node).data();
+        if (!index && real == nullptr) continue;  // an input that this plan does not read
+        std::int32_t* indices = index ? workspace.index(feed.node).data() : nullptr;
+        member.for_range(rows.count, 1 + 16384 / size, [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t i = begin; i < end; ++i) {
+                const std::byte* row = a.data + rows[i] * a.strides[0];
+                const bool good = index ? gather_index(a, row, indices + i * size, feed.range)
+                                        : gather_real(a, row, real + i * size, size, feed.range);
+                if (!good) {
+                    bad.report(static_cast<std::int64_t>(f), i);
+                    return;
+                }
+            }
+        });
+    }
+}
+
+template <class T>
+void throw_bad_row(std::span<const Feed> feeds, const Rows& rows, const BadRow& bad) {
+    const Feed& feed = feeds[bad.feed()];
+    const ArrayView& a = *feed.array;
+    const std::int64_t row = rows[bad.position()];
+    std::string message = a.name + ": ";
+    with_reader(a, [&](auto value) {
+        std::int64_t k = 0;
+        bool found = false;
+        for_elements(a, a.data + row * a.strides[0], 1, k, [&](const std::byte* p, std::int64_t i) {
+            const auto raw = value(p);
+            const double v = static_cast<double>(raw);
+            const bool ignored = a.integral() && feed.range.ignore >= std::numeric_limits<std::int32_t>::min() &&
+                                 static_cast<std::int64_t>(raw) == feed.range.ignore;
+            if (found || ignored) return;
+            const std::string place =
+                " in row " + std::to_string(row) + (a.shape.size() > 1 ? ", element " + std::to_string(i) : "");
+            if (!std::isfinite(v)) {
+                message += number(v) + place + "; remove or replace missing and infinite values first";
+                found = true;
+            } else if (!std::isfinite(static_cast<T>(v))) {
+                message += std::to_string(v) + place + " is too large for float32; scale it, or use dtype=\"float64\"";
+                found = true;
+            } else if (!allowed(v, feed.range) && feed.range.bounded) {
+                message += (a.integral() ? std::to_string(static_cast<std::int64_t>(raw)) : number(v)) + place +
+                           " is outside of the expected range " + number(feed.range.low) + ".." + number(feed.range.high);
+                found = true;
+            } else if (a.integral() && std::abs(v) > std::numeric_limits<std::int32_t>::max()) {
+                message += number(v) + place + " does not fit in 32 bits";
+                found = true;
+            }
+        });
+    });
+    throw ArgumentError(message);
+}
+
+Op::Range range_of(const Plan& plan, int input) {
+    for (const Step& step : plan.steps()) {
+        for (std::size_t i = 0; i < step.inputs.size(); ++i) {
+            if (step.inputs[i] != input) continue;
+            std::vector<Input> operands;
+            for (const int id : step.inputs) operands.push_back({plan.graph()[id].shape, plan.graph()[id].dtype});
+            const Op::Range range = step.op->range(operands, i);
+            if (range.bounded) return range;
+        }
+    }
+    return {0, 0};
+}
+
+ArrayView fitted(const ArrayView& array, const GraphNode& node) {
+    ArrayView a = array;
+    const auto found = [&] {
+        std::string text = "(";
+        for (std::size_t i = 0; i < array.shape.size(); ++i) text += (i ? ", " : "") + std::to_string(array.shape[i]);
+        return text + (array.shape.size() == 1 ? ",)" : ")");
+    };
+    if (node.dtype == DType::index && !a.integral()) {
+        throw DTypeError(a.name + ": expected integers, got " + element_name(a.type));
+    }
+    const std::size_t rank = node.shape.dims.size() + 1;
+    if (a.shape.size() + 1 == rank && node.shape.dims.back() == 1) {  // (n,) meets (n, 1)
+        a.shape.push_back(1);
+        a.strides.push_back(element_size(a.type));
+    }
+    if (a.shape.size() == rank + 1 && a.shape.back() == 1 && node.dtype == DType::index) {  // labels (n, 1) meet (n,)
+        a.shape.pop_back();
+        a.strides.pop_back();
+    }
+    bool same = a.shape.size() == rank;
+    for (std::size_t i = 1; same && i < rank; ++i) same = a.shape[i] == node.shape.dims[i - 1];
+    if (!same) throw ShapeError(a.name + ": expected shape " + node.shape.str() + ", got " + found());
+    if (a.rows() == 0) throw ShapeError(a.name + ": it has no rows; expected shape " + node.shape.str());
+    return a;
+}
+
+template void gather<float>(std::span<const Feed>, const Rows&, Workspace<float>&, const Member&, BadRow&);
+template void gather<double>(std::span<const Feed>, const Rows&, Workspace<double>&, const Member&, BadRow&);
+template void throw_bad_row<float>(std::span<const Feed>, const Rows&, const BadRow&);
+template void throw_bad_row<double>(std::span<const Feed>, const Rows&, const BadRow&);
+
+}  // namespace retrograd

@@ -1,0 +1,225 @@
+#include <retrograd/model.hpp>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include <retrograd/error.hpp>
+#include <retrograd/initializers.hpp>
+
+#include "base/aligned_buffer.hpp"
+#include "kernels/table.hpp"
+#include "nn/batch.hpp"
+#include "plan/threads.hpp"
+#include "plan/workspace.hpp"
+
+namespace retrograd {
+
+template <class T>
+struct ModelBuffers {
+    AlignedBuffer<T> parameters, gradients, constants;
+};
+
+// Workspaces that wait for the next prediction, so that many threads can predict and none allocates twice.
+template <class T>
+struct Model<T>::Pool {
+    std::mutex mutex;
+    std::vector<std::unique_ptr<Workspace<T>>> idle;
+};
+
+void ModelUse::begin_reading() {
+    int seen = state_.load();
+    do {
+        if (seen < 0) {
+            throw StateError("model: it is being trained in another thread; wait for that, or predict with net.copy()");
+        }
+    } while (!state_.compare_exchange_weak(seen, seen + 1));
+}
+
+void ModelUse::begin_training() {
+    int idle = 0;
+    if (!state_.compare_exchange_strong(idle, -1)) {
+        throw StateError(std::string("model: it is already ") + (idle < 0 ? "being trained" : "used for prediction") +
+                         " in another thread; wait for that, or work on net.copy()");
+    }
+}
+
+template <class T>
+Model<T>::Model(const std::vector<Node>& inputs, const std::vector<Node>& outputs, std::uint64_t seed) {
+    if (outputs.empty()) throw GraphError("outputs: expected at least one node, got none");
+    auto graph = std::make_shared<Graph>(inputs, outputs);
+    for (const Node& node : inputs) {
+        const int id = graph->id(node);
+        if (std::ranges::find(inputs_, id) != inputs_.end()) {
+            throw GraphError("inputs: '" + (*graph)[id].name + "' is listed twice");
+        }
+        inputs_.push_back(id);
+    }
+    for (const Node& node : outputs) {
+        if (!node.shape().batched) {
+            throw GraphError("outputs: '" + (*graph)[graph->id(node)].name +
+                             "' has no batch axis; an output must depend on an Input");
+        }
+        outputs_.push_back(graph->id(node));
+    }
+    graph_ = std::move(graph);
+    frozen_.assign(static_cast<std::size_t>(graph_->size()), false);
+
+    buffers_ = std::make_shared<ModelBuffers<T>>();
+    buffers_->parameters = AlignedBuffer<T>(graph_->parameter_count());
+    buffers_->gradients = AlignedBuffer<T>(graph_->parameter_count());
+    buffers_->constants = AlignedBuffer<T>(graph_->constant_count());
+    const auto fill = [&](const std::vector<int>& nodes, std::span<T> flat) {
+        std::uint32_t stream = 0;
+        for (const int id : nodes) {
+            const GraphNode& node = (*graph_)[id];
+            initialise<T>(graph_->node(id).data().initial, node.shape,
+                          {seed, Purpose::initialise, stream++, 0},
+                          flat.subspan(static_cast<std::size_t>(node.offset), static_cast<std::size_t>(node.shape.size())));
+        }
+    };
+    fill(graph_->parameters(), parameters());
+    fill(graph_->constants(), constants());
+    inference_ = std::make_shared<const Plan>(graph_, outputs_, -1, frozen_, PlanOptions{});
+    pool_ = std::make_unique<Pool>();
+}
+
+template <class T>
+Model<T>::~Model() = default;
+
+template <class T>
+template <class U>
+std::unique_ptr<Model<U>> Model<T>::copy_as() const {
+    std::vector<Node> inputs, outputs;
+    for (const int id : inputs_) inputs.push_back(graph_->node(id));
+    for (const int id : outputs_) outputs.push_back(graph_->node(id));
+    auto copy = std::make_unique<Model<U>>(inputs, outputs, 0);
+    const auto convert = [](std::span<const T> from, std::span<U> to) {
+        std::ranges::transform(from, to.begin(), [](T value) { return static_cast<U>(value); });
+    };
+    convert(parameters(), copy->parameters());
+    convert(gradients(), copy->gradients());
+    convert(constants(), copy->constants());
+    for (const int id : graph_->parameters()) {
+        if (frozen_[static_cast<std::size_t>(id)]) copy->set_frozen((*graph_)[id].name, true);
+    }
+    copy->metadata = metadata;
+    return copy;
+}
+
+template <class T>
+std::span<T> Model<T>::parameters() const { return buffers_->parameters.span(); }
+template <class T>
+std::span<T> Model<T>::gradients() const { return buffers_->gradients.span(); }
+template <class T>
+std::span<T> Model<T>::constants() const { return buffers_->constants.span(); }
+template <class T>
+std::shared_ptr<const void> Model<T>::owner() const { return buffers_; }
+
+template <class T>
+void Model<T>::set_frozen(std::string_view parameter, bool frozen) {
+    const int id = graph_->find(parameter);
+    if (id < 0 || (*graph_)[id].kind != NodeKind::parameter) {
+        throw ArgumentError("freeze: no parameter is named '" + std::string(parameter) + "'");
+    }
+    frozen_[static_cast<std::size_t>(id)] = frozen;
+    ++frozen_version_;
+}
+
+template <class T>
+void Model<T>::predict(std::span<const ArrayView> x, std::span<const std::span<T>> out, std::int64_t batch_size,
+                       int threads, const std::function<bool()>& interrupted) {
+    if (batch_size < 1) throw ArgumentError("batch_size: expected at least 1, got " + std::to_string(batch_size));
+    if (x.size() != inputs_.size()) {
+        throw ShapeError("x: the model has " + std::to_string(inputs_.size()) + " inputs, got " +
+                         std::to_string(x.size()) + " arrays");
+    }
+    std::vector<ArrayView> arrays;
+    std::vector<Feed> feeds;
+    for (std::size_t i = 0; i < x.size(); ++i) arrays.push_back(fitted(x[i], (*graph_)[inputs_[i]]));
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        if (arrays[i].rows() != arrays[0].rows()) {
+            throw ShapeError(x[i].name + ": it has " + std::to_string(arrays[i].rows()) + " rows, but " + x[0].name +
+                             " has " + std::to_string(arrays[0].rows()));
+        }
+        feeds.push_back({&arrays[i], inputs_[i], range_of(*inference_, inputs_[i])});
+    }
+    const std::int64_t rows = arrays.empty() ? 0 : arrays[0].rows();
+    for (std::size_t k = 0; k < outputs_.size(); ++k) {
+        const std::int64_t needed = checked_mul(rows, (*graph_)[outputs_[k]].shape.size());
+        if (static_cast<std::int64_t>(out[k].size()) != needed) {
+            throw ShapeError("out: expected " + std::to_string(needed) + " elements, got " +
+                             std::to_string(out[k].size()));
+        }
+    }
+
+    use_.begin_reading();
+    struct Reading {
+        ModelUse& use;
+        ~Reading() { use.end_reading(); }
+    } reading{use_};
+
+    const std::int64_t batch = std::min(batch_size, rows);
+    const int members = choose_threads(threads, inference_->forward_cost() * batch);
+    std::unique_ptr<Workspace<T>> workspace;
+    {
+        const std::lock_guard lock(pool_->mutex);
+        for (auto& idle : pool_->idle) {
+            if (idle->members() != members) continue;
+            workspace = std::move(idle);
+            idle = std::move(pool_->idle.back());
+            pool_->idle.pop_back();
+            break;
+        }
+    }
+    if (!workspace) {
+        workspace = std::make_unique<Workspace<T>>(inference_, Storage<T>{parameters(), gradients(), constants()}, members);
+    }
+    BadRow bad;
+    Rows part;
+    workspace->bind(batch);
+    workspace->prepare(false, false);
+    run_team(members, [&](const Member& member) {
+        Poll poll(interrupted ? &interrupted : nullptr);
+        for (std::int64_t first = 0; first < rows; first += batch) {
+            if (member.index() == 0) {
+                part = {nullptr, first, std::min(batch, rows - first)};
+                if (part.count != workspace->batch()) {
+                    workspace->bind(part.count);
+                    workspace->prepare(false, false);
+                }
+            }
+            member.barrier();
+            gather(std::span<const Feed>(feeds), part, *workspace, member, bad);
+            member.barrier();
+            if (bad.any()) return;
+            workspace->forward(member, member.index() == 0 ? &poll : nullptr);
+            for (std::size_t k = 0; k < outputs_.size(); ++k) {
+                const std::span<const T> y = workspace->value(outputs_[k]);
+                const std::int64_t size = (*graph_)[outputs_[k]].shape.size();
+                member.for_range(part.count, 1 + 16384 / size, [&](std::int64_t begin, std::int64_t end) {
+                    std::copy(y.begin() + begin * size, y.begin() + end * size,
+                              out[k].begin() + (part.first + begin) * size);
+                });
+            }
+            member.barrier();
+        }
+    });
+    if (bad.any()) throw_bad_row<T>(feeds, part, bad);
+    const std::lock_guard lock(pool_->mutex);
+    if (pool_->idle.size() < 16) pool_->idle.push_back(std::move(workspace));
+}
+
+template <class T>
+std::int64_t Model<T>::inference_bytes(std::int64_t batch) const {
+    return inference_->layout(batch).elements * static_cast<std::int64_t>(sizeof(T));
+}
+
+template class Model<float>;
+template class Model<double>;
+template std::unique_ptr<Model<float>> Model<float>::copy_as<float>() const;
+template std::unique_ptr<Model<double>> Model<float>::copy_as<double>() const;
+template std::unique_ptr<Model<float>> Model<double>::copy_as<float>() const;
+template std::unique_ptr<Model<double>> Model<double>::copy_as<double>() const;
+
+}  // namespace retrograd

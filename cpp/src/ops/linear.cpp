@@ -1,0 +1,211 @@
+// A layer of weights, and the same with its activation in one pass.
+//
+//   z = x W^T + b        x (rows, in), W (out, in), b (out), z (rows, out)
+//
+//   with delta = dL/dz:
+//   dx = delta W         dW = delta^T x         db = sum over the rows of delta
+#include "ops/attributes.hpp"
+#include "ops/elementwise.hpp"
+#include "ops/fusion.hpp"
+#include "ops/list.hpp"
+#include "ops/shape_rules.hpp"
+#include "ops/work.hpp"
+
+namespace retrograd {
+
+namespace {
+
+struct Sizes {
+    std::int64_t rows, in, out;
+
+    [[nodiscard]] std::int64_t parameters() const { return out * in + out; }
+
+    // Few weights and many rows: dW has no work to share but its sums, which are cut into parts. Never by the team.
+    [[nodiscard]] std::int64_t parts() const {
+        constexpr std::int64_t few_weights = 2048, many_rows = 512;
+        return out * in > few_weights ? 1 : std::clamp<std::int64_t>(rows / many_rows, 1, 16);
+    }
+};
+
+Sizes sizes_of(std::span<const Input> inputs, std::int64_t batch) {
+    const auto& weight = inputs[1].shape.dims;
+    return {elements(inputs[0].shape, batch) / weight[1], weight[1], weight[0]};
+}
+
+template <class T>
+T* data(std::span<T> values, std::int64_t offset = 0) {
+    return values.empty() ? nullptr : values.data() + offset;
+}
+
+class Linear : public OpBase<Linear> {
+  public:
+    [[nodiscard]] std::string_view name() const override { return "linear"; }
+    [[nodiscard]] Needs needs() const override { return {.inputs = true}; }
+
+    [[nodiscard]] Shape infer(std::span<const Input> inputs, std::string_view who) const override {
+        expect_count(inputs, 2, 3, who);
+        expect_real(inputs, who);
+        const Shape &x = inputs[0].shape, &weight = inputs[1].shape;
+        expect_last_axis(x, "input", who);
+        if (weight.batched || weight.rank() != 2) {
+            throw ShapeError(text(who, ": weight is ", weight.str(), ", expected (out, in), the same for all samples"));
+        }
+        if (x.last() != weight.dims[1]) {
+            throw ShapeError(text(who, ": input has ", x.last(), " features but weight is ", weight.str(), "; expected ",
+                                  weight.dims[1], " on the last axis of ", x.str()));
+        }
+        const Shape bias{{weight.dims[0]}, false};
+        if (inputs.size() == 3 && inputs[2].shape != bias) {
+            throw ShapeError(text(who, ": bias is ", inputs[2].shape.str(), " but weight is ", weight.str(),
+                                  "; expected bias ", bias.str()));
+        }
+        Shape y = x;
+        y.dims.back() = weight.dims[0];
+        return y;
+    }
+
+    [[nodiscard]] std::int64_t scratch_size(std::span<const Input>, const Shape&, std::int64_t) const override {
+        return std::max(kernels<float>().gemm_scratch, kernels<double>().gemm_scratch);
+    }
+    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape&, std::int64_t batch) const override {
+        const Sizes s = sizes_of(in, batch);
+        return s.parts() > 1 ? s.parts() * s.parameters() : 0;
+    }
+    [[nodiscard]] std::int64_t cost(std::span<const Input> inputs, const Shape& y) const override {
+        return y.size() * inputs[1].shape.dims[1];
+    }
+
+    // z = x W^T + b, then y = activation(z) where there is one
+    template <class T>
+    static void product(const Run<T>& r, const Member& member, UnaryFunction<T> activation = nullptr, T* z = nullptr) {
+        const Sizes s = sizes_of(r.inputs, r.batch);
+        multiply<T>({.m = s.rows, .n = s.out, .k = s.in,
+                     .a = r.x[0].data(), .a_row = s.in, .a_col = 1,
+                     .b = r.x[1].data(), .b_row = 1, .b_col = s.in,
+                     .c = r.y.data(), .c_row = s.out,
+                     .bias = r.x.size() == 3 ? r.x[2].data() : nullptr, .activation = activation, .z = z},
+                    r.scratch[member.index()].data(), member);
+    }
+
+    // dx = delta W, dW = delta^T x, db = sum of delta; delta = r.dy
+    template <class T>
+    static void gradients(const Run<T>& r, const Member& member) {
+        const Sizes s = sizes_of(r.inputs, r.batch);
+        const T *x = r.x[0].data(), *weight = r.x[1].data(), *delta = r.dy.data();
+        T* scratch = r.scratch[member.index()].data();
+        if (!r.dx[0].empty()) {
+            multiply<T>({.m = s.rows, .n = s.in, .k = s.out, .a = delta, .a_row = s.out, .a_col = 1,
+                         .b = weight, .b_row = s.in, .b_col = 1,
+                         .c = r.dx[0].data(), .c_row = s.in, .accumulate = r.accumulate[0] != 0},
+                        scratch, member);
+        }
+        T *dW = data(r.dx[1]), *db = r.dx.size() == 3 ? data(r.dx[2]) : nullptr;
+        const bool add_dW = r.accumulate[1] != 0, add_db = db != nullptr && r.accumulate[2] != 0;
+        if (s.parts() == 1) return weight_gradients(s, 0, s.rows, x, delta, dW, add_dW, db, add_db, scratch, member);
+
+        const std::int64_t parts = s.parts(), weights = s.out * s.in;
+        T *dW_parts = r.shared.data(), *db_parts = dW_parts + parts * weights;
+        member.for_each(parts, [&](std::int64_t part) {
+            weight_gradients(s, s.rows * part / parts, s.rows * (part + 1) / parts, x, delta,
+                             dW == nullptr ? dW : dW_parts + part * weights, false,
+                             db == nullptr ? db : db_parts + part * s.out, false, scratch, Member::alone());
+        });
+        member.barrier();
+        fold(dW_parts, parts, weights, dW, add_dW, member);
+        fold(db_parts, parts, s.out, db, add_db, member);
+    }
+
+    template <class T>
+    void run_forward(const Run<T>& r, const Member& member) const { product(r, member); }
+    template <class T>
+    void run_backward(const Run<T>& r, const Member& member) const { gradients(r, member); }
+
+  private:
+    // dW and db from the rows [first, last)
+    template <class T>
+    static void weight_gradients(const Sizes& s, std::int64_t first, std::int64_t last, const T* x, const T* delta,
+                                 T* dW, bool add_dW, T* db, bool add_db, T* scratch, const Member& member) {
+        x += first * s.in;
+        delta += first * s.out;
+        if (dW != nullptr) {
+            multiply<T>({.m = s.out, .n = s.in, .k = last - first, .a = delta, .a_row = 1, .a_col = s.out,
+                         .b = x, .b_row = s.in, .b_col = 1, .c = dW, .c_row = s.in, .accumulate = add_dW},
+                        scratch, member);
+        }
+        if (db != nullptr) {
+            member.for_range(s.out, 64, [&](std::int64_t j, std::int64_t end) {
+                kernels<T>().sum_columns(delta + j, s.out, last - first, end - j, db + j, add_db);
+            });
+        }
+    }
+
+    template <class T>
+    static void fold(const T* partial, std::int64_t parts, std::int64_t n, T* sum, bool accumulate,
+                     const Member& member) {
+        if (sum == nullptr) return;
+        member.for_range(n, 64, [&](std::int64_t j, std::int64_t end) {
+            kernels<T>().sum_columns(partial + j, n, parts, end - j, sum + j, accumulate);
+        });
+    }
+};
+
+// y = act(x W^T + b); delta = dy * act'(z), and then as above. The same bits as the two operations one by one.
+class LinearActivation : public OpBase<LinearActivation> {
+  public:
+    explicit LinearActivation(Both<UnaryKernel> activation)
+        : name_(text("linear+", activation.f->name)), activation_(activation) {}
+
+    [[nodiscard]] std::string_view name() const override { return name_; }
+    [[nodiscard]] Needs needs() const override { return {.inputs = true, .output = activation_.f->needs_y}; }
+    [[nodiscard]] Shape infer(std::span<const Input> inputs, std::string_view who) const override {
+        return linear_.infer(inputs, who);
+    }
+    // z, where the derivative is written in it
+    [[nodiscard]] std::int64_t saved_size(std::span<const Input>, const Shape& y, std::int64_t batch) const override {
+        return activation_.f->needs_x ? elements(y, batch) : 0;
+    }
+    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape& y, std::int64_t n) const override {
+        return linear_.shared_size(in, y, n);
+    }
+    [[nodiscard]] std::int64_t scratch_size(std::span<const Input> in, const Shape& y, std::int64_t n) const override {
+        return linear_.scratch_size(in, y, n);
+    }
+    [[nodiscard]] std::int64_t cost(std::span<const Input> in, const Shape& y) const override {
+        return linear_.cost(in, y) + unary_cost * y.size();
+    }
+
+    template <class T>
+    void run_forward(const Run<T>& r, const Member& member) const {
+        Linear::product(r, member, activation_.of<T>().forward, data(r.saved));
+    }
+
+    template <class T>
+    void run_backward(const Run<T>& r, const Member& member) const {
+        member.for_range(std::ssize(r.dy), chunk, [&](std::int64_t i, std::int64_t end) {
+            activation_.of<T>().backward(data(r.saved, i), r.y.data() + i, r.dy.data() + i, r.dy.data() + i, end - i,
+                                         false);
+        });
+        member.barrier();
+        Linear::gradients(r, member);
+    }
+
+  private:
+    std::string name_;
+    Both<UnaryKernel> activation_;
+    Linear linear_;
+};
+
+}  // namespace
+
+OpPtr make_linear(const Attributes& attributes) {
+    allow_attributes(attributes, "linear", {});
+    return std::make_shared<Linear>();
+}
+
+OpPtr fuse_linear_activation(const Op& linear, const Op& activation) {
+    const auto* unary = dynamic_cast<const Unary*>(&activation);
+    if (unary == nullptr || dynamic_cast<const Linear*>(&linear) == nullptr) return nullptr;
+    return std::make_shared<LinearActivation>(unary->kernel());
+}
+
+}  // namespace retrograd

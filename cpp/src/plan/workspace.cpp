@@ -1,0 +1,205 @@
+#include "plan/workspace.hpp"
+
+#include <algorithm>
+
+#include <retrograd/error.hpp>
+
+#include "kernels/table.hpp"
+
+namespace retrograd {
+namespace {
+
+std::size_t at(int id) { return static_cast<std::size_t>(id); }
+
+std::int64_t elements(const Shape& shape, std::int64_t batch) { return shape.size() * (shape.batched ? batch : 1); }
+
+template <class T>
+std::span<T> cut(AlignedBuffer<T>& buffer, std::int64_t offset, std::int64_t count) {
+    return {buffer.data() + offset, static_cast<std::size_t>(count)};
+}
+
+}  // namespace
+
+void Poll::ask() {
+    const Clock::time_point now = Clock::now();
+    if (now - last_ < std::chrono::milliseconds(50)) return;
+    last_ = now;
+    if ((*stop_)()) throw Interrupted("interrupted; the last committed step stands");
+}
+
+template <class T>
+Workspace<T>::Workspace(std::shared_ptr<const Plan> plan, Storage<T> storage, int members)
+    : plan_(std::move(plan)), storage_(storage), members_(members) {
+    const Graph& graph = plan_->graph();
+    for (const Step& step : plan_->steps()) {
+        Record record;
+        const std::size_t operands = step.inputs.size();
+        record.x.resize(operands);
+        record.index.resize(operands);
+        record.dx.resize(operands);
+        record.accumulate = step.accumulate;
+        record.accumulate_parameters = step.accumulate;
+        for (std::size_t i = 0; i < operands; ++i) {
+            if (graph[step.inputs[i]].kind == NodeKind::parameter) record.accumulate_parameters[i] = 1;
+        }
+        for (const int i : step.repeated) record.accumulate[at(i)] = record.accumulate_parameters[at(i)] = 0;
+        record.repeated.resize(step.repeated.size());
+        for (const int i : step.inputs) record.operands.push_back({graph[i].shape, graph[i].dtype});
+        record.cost = step.op->cost(record.operands, graph[step.node].shape);
+        records_.push_back(std::move(record));
+    }
+}
+
+template <class T>
+void Workspace<T>::bind(std::int64_t batch) {
+    const Graph& graph = plan_->graph();
+    if (batch > capacity_) {
+        layout_ = plan_->layout(batch);
+        arena_ = AlignedBuffer<T>(layout_.elements);
+        scratch_ = AlignedBuffer<T>(checked_mul(layout_.scratch, members_));
+        index_offsets_.assign(at(graph.size()), -1);
+        std::int64_t indices = 0;
+        for (int id = 0; id < graph.size(); ++id) {
+            if (graph[id].dtype != DType::index) continue;
+            index_offsets_[at(id)] = indices;
+            indices += checked_mul(graph[id].shape.size(), graph[id].shape.batched ? batch : 1);
+        }
+        indices_ = AlignedBuffer<std::int32_t>(indices);
+        member_scratch_.clear();
+        for (int m = 0; m < members_; ++m) {
+            member_scratch_.push_back(cut(scratch_, m * layout_.scratch, layout_.scratch));
+        }
+        capacity_ = batch;
+    } else if (batch == batch_) {
+        return;
+    }
+    batch_ = batch;
+    for (std::size_t s = 0; s < records_.size(); ++s) bind_step(s);
+}
+
+template <class T>
+void Workspace<T>::bind_step(std::size_t s) {
+    const Graph& graph = plan_->graph();
+    const Step& step = plan_->steps()[s];
+    Record& record = records_[s];
+    const std::vector<Input>& operands = record.operands;
+    for (std::size_t i = 0; i < step.inputs.size(); ++i) {
+        const int id = step.inputs[i];
+        if (graph[id].dtype == DType::index) {
+            record.index[i] = index(id);
+        } else {
+            record.x[i] = value(id);
+        }
+        record.dx[i] = {};
+        if (step.wanted[i]) {
+            const GraphNode& node = graph[id];
+            record.dx[i] = node.kind == NodeKind::parameter
+                               ? storage_.gradients.subspan(static_cast<std::size_t>(node.offset),
+                                                            static_cast<std::size_t>(node.shape.size()))
+                               : delta(id);
+        }
+    }
+    const Shape& shape = graph[step.node].shape;
+    std::int64_t offset = layout_.repeated_offsets[s];
+    for (std::size_t k = 0; k < step.repeated.size(); ++k) {
+        const std::size_t i = at(step.repeated[k]);
+        const std::int64_t count = elements(operands[i].shape, batch_);
+        record.repeated[k] = record.dx[i];
+        record.dx[i] = cut(arena_, offset, count);
+        offset += (count + 15) / 16 * 16;
+    }
+    Run<T>& run = record.run;
+    run.x = record.x;
+    run.inputs = operands;
+    run.shape = &shape;
+    run.index = record.index;
+    run.dx = record.dx;
+    run.y = value(step.node);
+    run.dy = delta(step.node);
+    run.saved = {};
+    if (layout_.saved_offsets[s] >= 0) {
+        run.saved = cut(arena_, layout_.saved_offsets[s], step.op->saved_size(operands, shape, batch_));
+    }
+    run.shared = cut(arena_, layout_.shared_offset, step.op->shared_size(operands, shape, batch_));
+    run.scratch = member_scratch_;
+    run.accumulate = record.accumulate;
+    run.batch = batch_;
+}
+
+template <class T>
+std::span<T> Workspace<T>::value(int id) {
+    const GraphNode& node = plan_->graph()[id];
+    const std::size_t offset = static_cast<std::size_t>(node.offset);
+    const std::size_t size = static_cast<std::size_t>(node.shape.size());
+    if (node.kind == NodeKind::parameter) return storage_.parameters.subspan(offset, size);
+    if (node.kind == NodeKind::constant) return storage_.constants.subspan(offset, size);
+    const int slot = plan_->value_slots()[at(id)];
+    if (slot < 0) return {};
+    return cut(arena_, layout_.offsets[at(slot)], elements(node.shape, batch_));
+}
+
+template <class T>
+std::span<T> Workspace<T>::delta(int id) {
+    const int slot = plan_->delta_slots()[at(id)];
+    if (slot < 0) return {};
+    return cut(arena_, layout_.offsets[at(slot)], elements(plan_->graph()[id].shape, batch_));
+}
+
+template <class T>
+std::span<std::int32_t> Workspace<T>::index(int id) {
+    if (index_offsets_[at(id)] < 0) return {};
+    return cut(indices_, index_offsets_[at(id)], elements(plan_->graph()[id].shape, batch_));
+}
+
+template <class T>
+void Workspace<T>::read_input(int id, std::span<const T> values) {
+    for (std::size_t s = 0; s < records_.size(); ++s) {
+        const Step& step = plan_->steps()[s];
+        for (std::size_t i = 0; i < step.inputs.size(); ++i) {
+            if (step.inputs[i] == id) records_[s].x[i] = values;
+        }
+    }
+}
+
+template <class T>
+void Workspace<T>::prepare(bool training, bool accumulate) {
+    for (Record& record : records_) {
+        record.run.training = training;
+        record.run.accumulate = accumulate ? record.accumulate_parameters : record.accumulate;
+    }
+    if (plan_->loss() >= 0 && !delta(plan_->loss()).empty()) delta(plan_->loss())[0] = T(1);
+}
+
+template <class T>
+void Workspace<T>::forward(const Member& member, Poll* poll) {
+    const std::vector<Step>& steps = plan_->steps();
+    for (std::size_t s = 0; s < steps.size(); ++s) {
+        if (poll != nullptr) (*poll)(records_[s].cost * batch_);
+        steps[s].op->forward(records_[s].run, member);
+        member.barrier();
+    }
+}
+
+template <class T>
+void Workspace<T>::backward(const Member& member, Poll* poll) {
+    const std::vector<Step>& steps = plan_->steps();
+    for (std::size_t s = steps.size(); s-- > 0;) {
+        if (!steps[s].backward) continue;
+        Record& record = records_[s];
+        if (poll != nullptr) (*poll)(2 * record.cost * batch_);
+        steps[s].op->backward(record.run, member);
+        member.barrier();
+        for (std::size_t k = 0; k < record.repeated.size(); ++k) {
+            const std::span<const T> apart = record.dx[at(steps[s].repeated[k])];
+            member.for_range(static_cast<std::int64_t>(apart.size()), 4096, [&](std::int64_t begin, std::int64_t end) {
+                kernels<T>().add(apart.data() + begin, record.repeated[k].data() + begin, end - begin);
+            });
+            member.barrier();
+        }
+    }
+}
+
+template class Workspace<float>;
+template class Workspace<double>;
+
+}  // namespace retrograd

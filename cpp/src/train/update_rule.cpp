@@ -1,0 +1,80 @@
+#include "train/update_rule.hpp"
+
+#include <retrograd/error.hpp>
+
+// The host half of the rules is plain double arithmetic: any instruction set's namespace has the same.
+#ifndef RG_ISA
+#define RG_ISA baseline
+#endif
+#include "functions/updates.hpp"
+
+namespace retrograd {
+namespace {
+
+const RG_ISA::UpdateRuleEntry& entry(std::string_view name) {
+    for (const RG_ISA::UpdateRuleEntry& rule : RG_ISA::update_rules()) {
+        if (rule.name == name) return rule;
+    }
+    throw ArgumentError("optimizer: no rule is named '" + std::string(name) + "'");
+}
+
+}  // namespace
+
+std::vector<std::string> optimizer_names() {
+    std::vector<std::string> names;
+    for (const OptimizerSettings& one : optimizer_settings) names.emplace_back(one.optimizer);
+    return names;
+}
+
+UpdateRule::UpdateRule(const Optimizer& optimizer) : optimizer_(optimizer) {
+    std::string known;
+    std::span<const OptimizerSetting> settings;
+    bool found = false;
+    for (const OptimizerSettings& one : optimizer_settings) {
+        known += (known.empty() ? "" : ", ") + std::string(one.optimizer);
+        if (one.optimizer == optimizer.name) {
+            settings = one.settings;
+            found = true;
+        }
+    }
+    if (!found) throw ArgumentError("optimizer: unknown name '" + optimizer.name + "'; choose one of " + known);
+    for (const auto& [key, value] : optimizer.hyper) {
+        bool expected = false;
+        std::string names;
+        for (const OptimizerSetting& setting : settings) {
+            expected |= setting.name == key;
+            names += (names.empty() ? "" : ", ") + std::string(setting.name);
+        }
+        if (!expected) {
+            throw ArgumentError("optimizer " + optimizer.name + ": unknown setting '" + key + "'; choose one of " + names);
+        }
+        (void)value;
+    }
+    name_ = rule_of(optimizer_.name, Hyper(optimizer_.name, optimizer_.hyper));
+    const SlotNames& names = entry(name_).slots;
+    for (int i = 0; i < names.count(); ++i) slots_.emplace_back(names.name[i]);
+}
+
+double UpdateRule::initial_slot(std::size_t slot) const {
+    return entry(name_).start(Hyper(optimizer_.name, optimizer_.hyper), static_cast<int>(slot));
+}
+
+Coefficients UpdateRule::coefficients(std::int64_t t, double lr, std::optional<double> weight_decay) const {
+    Coefficients c{};
+    if (weight_decay) {
+        std::map<std::string, double> hyper = optimizer_.hyper;
+        hyper["weight_decay"] = *weight_decay;
+        entry(name_).prepare(Hyper(optimizer_.name, hyper), t, lr, c.data());
+    } else {
+        entry(name_).prepare(Hyper(optimizer_.name, optimizer_.hyper), t, lr, c.data());
+    }
+    return c;
+}
+
+bool UpdateRule::tame() const {
+    const Hyper hyper(optimizer_.name, optimizer_.hyper);
+    const bool divides = name_ != "sgd" && name_ != "sgd_momentum";
+    return (!divides || hyper.get("eps") >= 1e-12) && hyper.get("weight_decay") < 1e3;
+}
+
+}  // namespace retrograd

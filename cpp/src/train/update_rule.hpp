@@ -1,0 +1,39 @@
+// The bridge from an Optimizer's settings to the rule of functions/updates.hpp that carries it out.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <retrograd/optimizer.hpp>
+
+#include "kernels/table.hpp"
+
+namespace retrograd {
+
+using Coefficients = std::array<double, max_coefficients>;
+
+class UpdateRule {
+  public:
+    explicit UpdateRule(const Optimizer& optimizer);  // throws ArgumentError for an unknown name or setting
+
+    [[nodiscard]] const std::string& name() const { return name_; }
+    [[nodiscard]] const std::vector<std::string>& slots() const { return slots_; }
+    [[nodiscard]] double initial_slot(std::size_t slot) const;  // what a slot is filled with before the first step
+
+    // The step's constants; t counts from 1.
+    [[nodiscard]] Coefficients coefficients(std::int64_t t, double lr, std::optional<double> weight_decay) const;
+
+    // Whether an update from numbers below 1e15 stays below what a float holds, for ordinary rates.
+    [[nodiscard]] bool tame() const;
+
+  private:
+    Optimizer optimizer_;
+    std::string name_;
+    std::vector<std::string> slots_;
+};
+
+}  // namespace retrograd

@@ -1,0 +1,256 @@
+#include "train/updater.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include <retrograd/error.hpp>
+
+#include "train/glob.hpp"
+
+namespace retrograd {
+namespace {
+
+constexpr double tame_magnitude = 1e15;  // its square, and its product with an ordinary rate, fit in a float
+
+// Weights are penalised; biases and what normalises are not.
+bool is_penalised(const Node& node) {
+    const Node::Data& data = node.data();
+    return data.layer && data.role.find("weight") != std::string::npos &&
+           data.layer->kind.find("norm") == std::string::npos;
+}
+
+}  // namespace
+
+template <class T>
+Updater<T>::Updater(const Model<T>& model, const TrainerOptions& options)
+    : model_(model),
+      options_(options),
+      rule_(options.optimizer),
+      kernel_(find_kernel(kernels<T>().updates, rule_.name())),
+      buffers_(std::make_shared<Buffers>()) {
+    const auto size = static_cast<std::int64_t>(model.parameters().size());
+    for (std::size_t i = 0; i < rule_.slots().size(); ++i) {
+        buffers_->slots.emplace_back(size);
+        std::ranges::fill(buffers_->slots.back(), static_cast<T>(rule_.initial_slot(i)));
+    }
+    const Graph& graph = *model.graph();
+    for (const ParamGroup& group : options.groups) {
+        bool any = false;
+        for (const int id : graph.parameters()) any |= matches(group.pattern, graph[id].name);
+        if (!any) {
+            std::string names;
+            for (const int id : graph.parameters()) names += (names.empty() ? "" : ", ") + graph[id].name;
+            throw ArgumentError("param_groups: '" + group.pattern + "' matches no parameter; there are " + names);
+        }
+    }
+    lay_out();
+}
+
+template <class T>
+void Updater<T>::lay_out() {
+    tiles_.clear();
+    groups_.assign(1, Group{});
+    for (const ParamGroup& group : options_.groups) {
+        Group settings;
+        for (const auto& [key, value] : group.settings) {
+            if (key == "lr_scale") {
+                settings.lr_scale = value;
+            } else if (key == "weight_decay") {
+                settings.weight_decay = value;
+            } else {
+                throw ArgumentError("param_groups: unknown setting '" + key + "'; choose lr_scale or weight_decay");
+            }
+        }
+        groups_.push_back(settings);
+    }
+    const Graph& graph = *model_.graph();
+    const bool penalty = options_.l1 != 0 || options_.l2 != 0;
+    struct Run {
+        std::int64_t offset, count;
+        int group;
+        bool penalised;
+    };
+    std::vector<Run> runs;  // neighbours with equal settings are one
+    for (const int id : graph.parameters()) {
+        if (model_.frozen()[static_cast<std::size_t>(id)]) continue;
+        int group = 0;
+        for (std::size_t g = 0; g < options_.groups.size() && group == 0; ++g) {
+            if (matches(options_.groups[g].pattern, graph[id].name)) group = static_cast<int>(g) + 1;
+        }
+        const bool penalised = penalty && is_penalised(graph.node(id));
+        const std::int64_t offset = graph[id].offset, count = graph[id].shape.size();
+        if (!runs.empty() && runs.back().offset + runs.back().count == offset && runs.back().group == group &&
+            runs.back().penalised == penalised) {
+            runs.back().count += count;
+        } else {
+            runs.push_back({offset, count, group, penalised});
+        }
+    }
+    for (const Run& run : runs) {
+        for (std::int64_t i = 0; i < run.count; i += tile_size) {
+            tiles_.push_back({run.offset + i, std::min(tile_size, run.count - i), run.group, run.penalised});
+        }
+    }
+    squares_.assign(tiles_.size(), T(0));
+    absolutes_.assign(tiles_.size(), T(0));
+    weight_squares_.assign(tiles_.size(), T(0));
+    largest_.assign(tiles_.size(), T(0));
+    trusted_ = false;
+}
+
+template <class T>
+void Updater<T>::sweep(const Member& member, bool penalise) {
+    const Kernels<T>& k = kernels<T>();
+    T* w = model_.parameters().data();
+    T* g = model_.gradients().data();
+    const T l1 = static_cast<T>(options_.l1), l2 = static_cast<T>(options_.l2);
+    member.for_each(static_cast<std::int64_t>(tiles_.size()), [&](std::int64_t i) {
+        const auto t = static_cast<std::size_t>(i);
+        const Tile& tile = tiles_[t];
+        if (tile.penalised && penalise) {
+            k.penalty_gradient(w + tile.offset, g + tile.offset, tile.count, l1, l2);
+            absolutes_[t] = k.sum_abs(w + tile.offset, tile.count);
+            weight_squares_[t] = k.sum_of_squares(w + tile.offset, tile.count);
+        }
+        squares_[t] = k.sum_of_squares(g + tile.offset, tile.count);
+        if (!trusted_) {
+            T largest = k.max_abs(w + tile.offset, tile.count);
+            for (AlignedBuffer<T>& slot : buffers_->slots) {
+                const T other = k.max_abs(slot.data() + tile.offset, tile.count);
+                if (!(other <= largest)) largest = other;  // NaN is kept
+            }
+            largest_[t] = largest;
+        }
+    });
+    member.barrier();
+}
+
+template <class T>
+typename Updater<T>::Sums Updater<T>::sums() const {
+    Sums sums;
+    double square = 0, absolute = 0, weight_square = 0;
+    bool small = true;
+    for (std::size_t t = 0; t < tiles_.size(); ++t) {
+        square += static_cast<double>(squares_[t]);
+        absolute += static_cast<double>(absolutes_[t]);
+        weight_square += static_cast<double>(weight_squares_[t]);
+        small &= static_cast<double>(largest_[t]) < tame_magnitude;
+    }
+    if (!std::isfinite(square)) {
+        // A sum of squares overflows long before the numbers themselves do: look again in double.
+        square = 0;
+        for (const Tile& tile : tiles_) {
+            const T* g = model_.gradients().data() + tile.offset;
+            for (std::int64_t i = 0; i < tile.count; ++i) {
+                sums.finite &= std::isfinite(g[i]);
+                square += static_cast<double>(g[i]) * static_cast<double>(g[i]);
+            }
+        }
+    }
+    sums.norm = std::sqrt(square);
+    sums.penalty = options_.l1 * absolute + options_.l2 / 2 * weight_square;
+    sums.trusted = small && sums.norm < tame_magnitude;
+    return sums;
+}
+
+template <class T>
+void Updater<T>::keep(const Tile& tile) {
+    const auto bytes = static_cast<std::size_t>(tile.count) * sizeof(T);
+    const auto size = static_cast<std::int64_t>(model_.parameters().size());
+    std::memcpy(undo_.data() + tile.offset, model_.parameters().data() + tile.offset, bytes);
+    for (std::size_t s = 0; s < buffers_->slots.size(); ++s) {
+        std::memcpy(undo_.data() + static_cast<std::int64_t>(s + 1) * size + tile.offset,
+                    buffers_->slots[s].data() + tile.offset, bytes);
+    }
+}
+
+template <class T>
+void Updater<T>::restore(const Tile& tile) {
+    const auto bytes = static_cast<std::size_t>(tile.count) * sizeof(T);
+    const auto size = static_cast<std::int64_t>(model_.parameters().size());
+    std::memcpy(model_.parameters().data() + tile.offset, undo_.data() + tile.offset, bytes);
+    for (std::size_t s = 0; s < buffers_->slots.size(); ++s) {
+        std::memcpy(buffers_->slots[s].data() + tile.offset,
+                    undo_.data() + static_cast<std::int64_t>(s + 1) * size + tile.offset, bytes);
+    }
+}
+
+template <class T>
+void Updater<T>::write_tile(const Tile& tile, std::size_t index, const Coefficients& c, double scale) {
+    T* slots[max_slots] = {};
+    for (std::size_t s = 0; s < buffers_->slots.size(); ++s) slots[s] = buffers_->slots[s].data() + tile.offset;
+    const double clip = options_.clip_value > 0 ? options_.clip_value : static_cast<double>(INFINITY);
+    largest_[index] = kernel_->apply(model_.parameters().data() + tile.offset, model_.gradients().data() + tile.offset,
+                                     slots, tile.count, c.data(), scale, clip);
+}
+
+template <class T>
+bool Updater<T>::apply(const Member& member, const Sums& sums, std::int64_t t, double lr) {
+    // PyTorch's clip_grad_norm_: the small number keeps a zero norm from dividing.
+    const double scale = options_.clip_norm > 0 ? std::min(1.0, options_.clip_norm / (sums.norm + 1e-6)) : 1.0;
+    const bool careful = !(sums.trusted && rule_.tame() && std::abs(lr) < 1e3);
+    if (careful && undo_.empty()) {
+        // Every member sees the same `careful`; one of them makes the room.
+        member.barrier();
+        if (member.index() == 0) {
+            undo_ = AlignedBuffer<T>(checked_mul(static_cast<std::int64_t>(model_.parameters().size()),
+                                                 static_cast<std::int64_t>(buffers_->slots.size()) + 1));
+        }
+        member.barrier();
+    }
+    Coefficients c{};
+    int group = -1;
+    member.for_each(static_cast<std::int64_t>(tiles_.size()), [&](std::int64_t i) {
+        const Tile& tile = tiles_[static_cast<std::size_t>(i)];
+        if (tile.group != group) {
+            group = tile.group;
+            const Group& settings = groups_[static_cast<std::size_t>(group)];
+            c = rule_.coefficients(t, lr * settings.lr_scale, settings.weight_decay);
+        }
+        if (careful) keep(tile);
+        write_tile(tile, static_cast<std::size_t>(i), c, scale);
+    });
+    member.barrier();
+    bool good = true, small = true;
+    for (const T largest : largest_) {
+        good &= std::isfinite(largest);
+        small &= static_cast<double>(largest) < tame_magnitude;
+    }
+    if (!good) {
+        member.for_each(static_cast<std::int64_t>(tiles_.size()),
+                        [&](std::int64_t i) { restore(tiles_[static_cast<std::size_t>(i)]); });
+    }
+    member.barrier();
+    if (member.index() == 0) trusted_ = good && small;
+    member.barrier();
+    return good;
+}
+
+template <class T>
+std::vector<double> Updater<T>::update_norms(const Member& member, const Sums& sums, std::int64_t t, double lr,
+                                             bool& good) {
+    std::vector<T> before;
+    if (member.index() == 0) before.assign(model_.parameters().begin(), model_.parameters().end());
+    member.barrier();
+    good = apply(member, sums, t, lr);
+    std::vector<double> norms;
+    if (member.index() == 0) {
+        const Graph& graph = *model_.graph();
+        for (const int id : graph.parameters()) {
+            double square = 0;
+            for (std::int64_t i = 0; i < graph[id].shape.size(); ++i) {
+                const auto at = static_cast<std::size_t>(graph[id].offset + i);
+                const double d = static_cast<double>(model_.parameters()[at]) - static_cast<double>(before[at]);
+                square += d * d;
+            }
+            norms.push_back(std::sqrt(square));
+        }
+    }
+    return norms;
+}
+
+template class Updater<float>;
+template class Updater<double>;
+
+}  // namespace retrograd

@@ -1,0 +1,83 @@
+// The last part of a step: penalty, the norm of the gradient, clipping, the optimizer's one pass over the flat buffers.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <retrograd/trainer.hpp>
+
+#include "base/aligned_buffer.hpp"
+#include "base/parallel.hpp"
+#include "train/update_rule.hpp"
+
+namespace retrograd {
+
+template <class T>
+class Updater {
+  public:
+    Updater(const Model<T>& model, const TrainerOptions& options);
+
+    // Cuts the flat buffers into tiles; again whenever parameters were frozen or unfrozen.
+    void lay_out();
+
+    // Views are writable, so whoever lets a stranger run must say so: the next update looks at every number first.
+    void forget() { trusted_ = false; }
+
+    struct Sums {
+        double norm = 0, penalty = 0;
+        bool finite = true;   // every gradient
+        bool trusted = true;  // every parameter and slot is so small that an update cannot overflow
+    };
+
+    // By every member, after backward: adds the penalty's gradient and measures, in one sweep. Ends with a barrier.
+    void penalise_and_measure(const Member& member) { sweep(member, true); }
+    // The same for gradients that have their penalty, or that a stranger wrote.
+    void measure(const Member& member) { sweep(member, false); }
+    [[nodiscard]] Sums sums() const;  // the same for every member
+
+    // By every member: w <- w - update, as iteration t (from 1). False: a number would not have been finite, and
+    // nothing has changed. Ends with a barrier.
+    bool apply(const Member& member, const Sums& sums, std::int64_t t, double lr);
+
+    // Calls apply with a copy of the old parameters at hand, and returns the norm of each parameter's update.
+    std::vector<double> update_norms(const Member& member, const Sums& sums, std::int64_t t, double lr, bool& good);
+
+    struct Buffers {
+        std::vector<AlignedBuffer<T>> slots;
+    };
+    [[nodiscard]] const std::shared_ptr<Buffers>& buffers() const { return buffers_; }
+    [[nodiscard]] const UpdateRule& rule() const { return rule_; }
+
+  private:
+    struct Group {  // parameters with the same settings
+        double lr_scale = 1;
+        std::optional<double> weight_decay;
+    };
+    struct Tile {
+        std::int64_t offset, count;
+        int group;
+        bool penalised;
+    };
+    static constexpr std::int64_t tile_size = 8192;
+
+    void sweep(const Member& member, bool penalise);
+    void write_tile(const Tile& tile, std::size_t index, const Coefficients& c, double scale);
+    void keep(const Tile& tile);
+    void restore(const Tile& tile);
+
+    const Model<T>& model_;
+    const TrainerOptions& options_;
+    UpdateRule rule_;
+    const UpdateKernel<T>* kernel_;
+    std::shared_ptr<Buffers> buffers_;
+    std::vector<Group> groups_;
+    std::vector<Tile> tiles_;
+    std::vector<T> squares_, absolutes_, weight_squares_, largest_;  // one for each tile
+    AlignedBuffer<T> undo_;  // parameters, then slots; only where an update might overflow
+    bool trusted_ = false;
+};
+
+}  // namespace retrograd

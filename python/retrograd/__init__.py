@@ -1,0 +1,145 @@
+"""retrograd: neural-network training on the CPU that is small, fast, exact and readable.
+
+>>> import retrograd as rg
+>>> net = rg.Sequential([rg.Input(784), rg.Dense(128, activation="relu"), rg.Dense(10)], seed=0)
+>>> trainer = rg.Trainer(net, loss="cross_entropy", optimizer=rg.Adam(1e-3), metrics=["accuracy"])
+>>> history = trainer.fit(x, y, epochs=5, batch_size=128)
+>>> net.predict_proba(x_new)
+
+Arrays are NumPy arrays, axis 0 is the batch, and a run is reproducible bit for bit unless asked otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from retrograd import (
+    activations,
+    callbacks,
+    data,
+    init,
+    layers,
+    losses,
+    metrics,
+    ops,
+    optim,
+    schedules,
+    stop,
+)
+from retrograd._core import __version__
+from retrograd.errors import (
+    ArgumentError,
+    DTypeError,
+    FileFormatError,
+    GraphError,
+    NonFiniteError,
+    RetrogradError,
+    ShapeError,
+    StateError,
+)
+from retrograd.graph import Input, Node, Placeholder, Variable, constant
+from retrograd.history import History
+from retrograd.layers import Activation, Add, Concatenate, Dense, Flatten, Multiply, Rescale, Reshape
+from retrograd.losses import (
+    BinaryCrossEntropy,
+    CosineSimilarity,
+    CrossEntropy,
+    HalfSquaredError,
+    Hinge,
+    Huber,
+    KLDivergence,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Poisson,
+)
+from retrograd.model import Model, Sequential, load
+from retrograd.optim import SGD, Adagrad, Adam, AdamW, ParamGroup, RMSprop
+from retrograd.trainer import Trainer
+
+if TYPE_CHECKING:
+    from retrograd import cli, datasets
+    from retrograd._check import check_gradients
+
+__all__ = [
+    "SGD",
+    "Activation",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Add",
+    "ArgumentError",
+    "BinaryCrossEntropy",
+    "Concatenate",
+    "CosineSimilarity",
+    "CrossEntropy",
+    "DTypeError",
+    "Dense",
+    "FileFormatError",
+    "Flatten",
+    "GraphError",
+    "HalfSquaredError",
+    "Hinge",
+    "History",
+    "Huber",
+    "Input",
+    "KLDivergence",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Model",
+    "Multiply",
+    "Node",
+    "NonFiniteError",
+    "ParamGroup",
+    "Placeholder",
+    "Poisson",
+    "RMSprop",
+    "Rescale",
+    "Reshape",
+    "RetrogradError",
+    "Sequential",
+    "ShapeError",
+    "StateError",
+    "Trainer",
+    "Variable",
+    "__version__",
+    "activations",
+    "callbacks",
+    "check_gradients",
+    "cli",
+    "constant",
+    "data",
+    "datasets",
+    "init",
+    "layers",
+    "load",
+    "losses",
+    "metrics",
+    "ops",
+    "optim",
+    "schedules",
+    "stop",
+]
+
+# What few programs need is imported when it is first asked for: name -> (module, attribute; "" for the
+# module).
+_LAZY = {
+    "check_gradients": ("retrograd._check", "check_gradients"),
+    "cli": ("retrograd.cli", ""),
+    "datasets": ("retrograd.datasets", ""),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'retrograd' has no attribute {name!r}")
+    from importlib import import_module
+
+    module, attribute = _LAZY[name]
+    value = import_module(module)
+    value = getattr(value, attribute) if attribute else value
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,254 @@
+"""The C++ core. Everything here is private: `retrograd` is the public face."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+Attribute: TypeAlias = bool | int | float | str | list[int] | list[float]
+Attributes: TypeAlias = dict[str, Attribute]
+
+__version__: str
+
+class RetrogradError(Exception): ...
+class ShapeError(RetrogradError, ValueError): ...
+class ArgumentError(RetrogradError, ValueError): ...
+class DTypeError(RetrogradError, TypeError): ...
+class GraphError(RetrogradError, ValueError): ...
+class StateError(RetrogradError, RuntimeError): ...
+class NonFiniteError(RetrogradError, ArithmeticError): ...
+class FileFormatError(RetrogradError, OSError): ...
+
+def isa() -> str:
+    """The instruction set whose kernels run: "baseline", "avx2", "avx512" or "neon"."""
+
+def runnable_isas() -> list[str]: ...
+def isa_warning() -> str:
+    """Why RETROGRAD_ISA was not followed; empty where it was."""
+
+def parallel_backend() -> str: ...
+def available_threads() -> int: ...
+def op_names() -> list[str]: ...
+def op_list(kind: str) -> list[str]:
+    """The members of a list of the core: "activation", "unary", "binary", "loss", "optimizer", "schedule",
+    "initialiser", "layer"."""
+
+def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order in which `fit` visits n rows in an epoch."""
+
+def split_order(n: int, seed: int) -> NDArray[np.int64]:
+    """The seeded order that `validation_split` takes its rows from."""
+
+class Node:
+    """An immutable, shape-checked expression."""
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """None stands for the batch axis."""
+    @property
+    def sample_shape(self) -> tuple[int, ...]: ...
+    @property
+    def batched(self) -> bool: ...
+    @property
+    def dtype(self) -> str:
+        """"real" or "index"."""
+    @property
+    def kind(self) -> str:
+        """"input", "placeholder", "parameter", "constant" or "operation"."""
+    @property
+    def op(self) -> str: ...
+    @property
+    def attributes(self) -> Attributes: ...
+    @property
+    def inputs(self) -> list[Node]: ...
+    @property
+    def name(self) -> str:
+        """The name given by the user, or "" (a Model gives names when it collects its nodes)."""
+    def __hash__(self) -> int: ...  # by identity
+
+def input(dims: Sequence[int], dtype: str, name: str) -> Node:
+    """A batched input; dtype "real" or "index"."""
+
+def placeholder(dims: Sequence[int], name: str) -> Node: ...
+def variable(value: NDArray[np.float64], name: str) -> Node:
+    """A trained, unbatched array."""
+
+def constant(value: NDArray[np.float64], name: str) -> Node: ...
+def apply(op: str, attributes: Attributes, inputs: Sequence[Node], who: str = "") -> Node:
+    """Appends an operation; shapes are checked now. `who` begins error messages (default: the op's name)."""
+
+class Layer:
+    """A builder of nodes. The first call makes the parameters; later calls share them."""
+
+    def __init__(
+        self,
+        kind: str,  # "dense", "activation", "flatten", "reshape", "rescale", "add", "multiply", "concatenate", ...
+        config: Attributes,
+        name: str = "",
+        activation: Callable[[Node], Node] | None = None,  # instead of config["activation"]
+        initial: dict[str, NDArray[np.float64]] | None = None,  # role ("weight", "bias") -> the array to begin with
+    ) -> None: ...
+    def __call__(self, inputs: Sequence[Node]) -> Node: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def name(self) -> str:
+        """The name given by the user, or ""."""
+    @property
+    def config(self) -> Attributes: ...
+
+class LayerInfo:
+    """What a Model knows of one layer."""
+
+    name: str
+    kind: str  # "dense"
+    config: Attributes
+    parameters: dict[str, str]  # role -> full name: {"weight": "dense_0.weight"}
+    calls: int
+    nodes: dict[str, str]  # role -> node name, first call: {"z": "dense_0.z", "a": "dense_0.a"}
+    output_shape: tuple[int | None, ...]
+    cost: int  # multiply-adds of forward for one sample
+
+class _Model:
+    """Model32 and Model64 have the same methods."""
+
+    def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node], seed: int) -> None: ...
+    @property
+    def inputs(self) -> list[Node]: ...
+    @property
+    def outputs(self) -> list[Node]: ...
+    @property
+    def input_names(self) -> list[str]: ...
+    @property
+    def node_names(self) -> list[str]: ...
+    def node(self, name: str) -> Node: ...
+    def name_of(self, node: Node) -> str: ...
+    def layers(self) -> list[LayerInfo]: ...
+    def parameters(self) -> list[tuple[str, Array]]:
+        """Zero-copy writable views which keep the storage alive."""
+    def gradients(self) -> list[tuple[str, Array]]: ...
+    def buffers(self) -> list[tuple[str, Array]]: ...
+    @property
+    def flat_parameters(self) -> Array: ...
+    @property
+    def flat_gradients(self) -> Array: ...
+    def frozen(self) -> list[str]: ...
+    def set_frozen(self, parameters: Sequence[str], frozen: bool) -> None: ...
+    def predict(self, x: Sequence[Array], batch_size: int, threads: int, out: Sequence[Array] | None) -> list[Array]:
+        """threads 0: chosen by the work. Raises as the array checker does; x[i] is named x or x[i]."""
+    def copy(self) -> _Model: ...
+    def to32(self) -> Model32: ...
+    def to64(self) -> Model64: ...
+    def to_bytes(self, metadata: dict[str, str]) -> bytes: ...
+    def save(self, path: str, metadata: dict[str, str]) -> None: ...
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What `save` was given when this file was written."""
+    def memory(self, batch: int) -> dict[str, int]:
+        """Bytes: parameters, gradients, buffers, inference workspace."""
+
+class Model32(_Model): ...
+class Model64(_Model): ...
+
+def load_model(path: str) -> Model32 | Model64: ...
+def model_from_bytes(data: bytes) -> Model32 | Model64: ...
+def read_tensors(path: str) -> dict[str, Array]:
+    """The tensors of any safetensors file, float types as they are."""
+
+LossSpec: TypeAlias = list[tuple[str, Attributes]] | Callable[[list[Node], list[Node]], Node]
+
+class EpochResult:
+    loss: float  # weighted mean over the epoch, without penalty
+    penalty: float  # mean over iterations
+    gradient_norm: float  # mean over iterations, before clipping
+    iterations: int
+    samples: int
+    stopped: bool  # stop() was called, or on_iteration returned True
+    outputs: list[Array]  # collect=True: every model output in the order of visit, else []
+    order: NDArray[np.int64]  # the rows in that order (collect=True), else empty
+    gradient_norms: dict[str, float]  # record_layers: parameter -> mean norm of its gradient
+    update_norms: dict[str, float]  # record_layers: parameter -> mean norm of its update
+
+class _Trainer:
+    """Trainer32 and Trainer64 have the same methods."""
+
+    def __init__(
+        self,
+        model: _Model,
+        loss: LossSpec,  # one (name, attributes) for each output, or a function of nodes: one value per sample
+        loss_weights: Sequence[float] | None,
+        optimizer: str,  # "sgd", "rmsprop", "adagrad", "adam", "adamw"
+        hyper: dict[str, float],  # all but lr; booleans as 0.0 / 1.0
+        schedule: tuple[str, dict[str, float]],  # ("constant", {"lr": 0.1}); "unit_epoch": 1.0 counts epochs
+        groups: Sequence[tuple[str, dict[str, float]]],  # (glob, {"lr_scale": 0.1, "weight_decay": 0.0})
+        l1: float,
+        l2: float,
+        clip_norm: float,  # 0: none
+        clip_value: float,  # 0: none
+        threads: int,  # 0: chosen by the work
+        seed: int,
+        fuse: bool = True,
+        reuse: bool = True,
+    ) -> None: ...
+    @property
+    def model(self) -> _Model: ...
+    # x: one array for each input, y: one for each target; sample_weight: (n,) float64 or None, class weights included
+    def step(self, x: Sequence[Array], y: Sequence[Array], sample_weight: Array | None) -> float: ...
+    def forward(self, x: Sequence[Array], y: Sequence[Array], sample_weight: Array | None) -> float: ...
+    def backward(self, accumulate: bool) -> None: ...
+    def update(self) -> None: ...
+    def gradients(self, x: Sequence[Array], y: Sequence[Array], sample_weight: Array | None) -> float: ...
+    def run_epoch(
+        self,
+        x: Sequence[Array],
+        y: Sequence[Array],
+        sample_weight: Array | None,
+        batch_size: int,
+        shuffle: bool,
+        rows: NDArray[np.int64] | None,  # train on these rows only (validation_split), None: all
+        collect: bool,
+        record_layers: bool,
+        on_iteration: Callable[[int, float], bool] | None,  # (iteration, loss) -> True to stop
+        progress: Callable[[int, int, float], None] | None,  # (done, total, loss so far), at most every 100 ms
+    ) -> EpochResult:
+        """One pass; advances `iteration`, and `epoch` when complete. KeyboardInterrupt leaves the last committed step."""
+    def evaluate(
+        self,
+        x: Sequence[Array],
+        y: Sequence[Array],
+        sample_weight: Array | None,
+        batch_size: int,
+        rows: NDArray[np.int64] | None,
+        collect: bool,
+    ) -> tuple[float, list[Array]]: ...
+    def trace(
+        self, x: Sequence[Array], y: Sequence[Array], sample_weight: Array | None
+    ) -> tuple[float, dict[str, Array], dict[str, Array], dict[str, Array]]:
+        """loss, value of every node, delta (dL/d node) of every node that has one, gradient of every parameter:
+        copies. Node names as in the model; the loss's own nodes as "loss", "loss.per_sample", "target", ..."""
+    iteration: int
+    epoch: int
+    @property
+    def lr(self) -> float:
+        """The rate of the next update."""
+    def set_lr(self, lr: float) -> None:
+        """Replaces the schedule by a constant."""
+    def scale_lr(self, factor: float) -> None: ...
+    def optimizer_state(self) -> list[tuple[str, str, Array]]:
+        """(parameter, slot, view): ("dense_0.weight", "exp_avg", array)."""
+    @property
+    def threads_used(self) -> int:
+        """How many members the last call really had."""
+    @property
+    def penalty(self) -> float:
+        """Of the last backward."""
+    @property
+    def gradient_norm(self) -> float: ...
+    def stop(self) -> None: ...
+    def plan(self) -> dict[str, Any]:
+        """steps: list of texts; fused: list of texts; arena_bytes; cost (multiply-adds of a sample, both passes)."""
+
+class Trainer32(_Trainer): ...
+class Trainer64(_Trainer): ...

@@ -1,0 +1,144 @@
+"""One line that says how far training is: tqdm's where it is installed, else our own."""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Protocol
+
+from retrograd.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# What is worth a place on the line, in this order, besides metrics.
+_HIDDEN = ("lr", "penalty", "gradient_norm", "seconds", "samples_per_second")
+
+
+class Progress(Protocol):
+    """What the trainer tells: where an epoch begins, how far it is, how it ended, and the end of all."""
+
+    def begin(self, epoch: int, last: int) -> None: ...
+    def update(self, done: int, total: int, loss: float) -> None: ...
+    def end(self, logs: Mapping[str, float]) -> None: ...
+    def close(self) -> None: ...
+
+
+def progress_of(wanted: bool | None, epochs: int) -> Progress | None:
+    """The line to write: None on request, and where nobody would see it.
+
+    Raises
+    ------
+    ArgumentError
+        Neither None, True nor False.
+    """
+    if wanted not in (None, True, False):
+        raise ArgumentError(f"progress: expected None (on a terminal only), True or False, got {wanted!r}")
+    stream = sys.stderr
+    if stream is None or wanted is False:
+        return None
+    terminal = bool(getattr(stream, "isatty", lambda: False)())
+    notebook = "ipykernel" in sys.modules
+    if wanted is None and not terminal:
+        return None
+    if not terminal and not notebook:
+        return _Lines(stream)  # a log file keeps whole lines, not a line rewritten
+    from importlib import import_module
+
+    try:
+        return _Tqdm(import_module("tqdm").tqdm, epochs)
+    except ImportError:
+        return _Line(stream)
+
+
+def _numbers(logs: Mapping[str, float]) -> dict[str, str]:
+    return {name: f"{value:.4g}" for name, value in logs.items() if name not in _HIDDEN and "/" not in name}
+
+
+class _Tqdm:
+    """A bar over all epochs."""
+
+    def __init__(self, tqdm: Any, epochs: int) -> None:
+        style = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}"
+        self._bar = tqdm(total=epochs, bar_format=style)
+        self._whole = 0.0
+        self._logs: dict[str, str] = {}
+
+    def begin(self, epoch: int, last: int) -> None:
+        self._bar.set_description_str(f"epoch {epoch}/{last}", refresh=False)
+
+    def update(self, done: int, total: int, loss: float) -> None:
+        self._bar.set_postfix({**self._logs, "loss": f"{loss:.4g}"}, refresh=False)
+        self._bar.update(self._whole + done / total - self._bar.n)
+
+    def end(self, logs: Mapping[str, float]) -> None:
+        self._logs = _numbers(logs)
+        self._whole += 1.0
+        self._bar.set_postfix(self._logs, refresh=False)
+        self._bar.update(self._whole - self._bar.n)
+
+    def close(self) -> None:
+        self._bar.refresh()
+        self._bar.close()
+
+
+class _Line:
+    """The same without tqdm: a line that is written over itself."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._head = ""
+        self._logs: dict[str, str] = {}
+        self._length = 0
+        self._last = 0.0
+
+    def _write(self, part: float) -> None:
+        from shutil import get_terminal_size
+
+        self._last = perf_counter()
+        bar = "#" * round(20 * part)
+        numbers = "  ".join(f"{name} {value}" for name, value in self._logs.items())
+        text = f"{self._head} [{bar:.<20}]  {numbers}"[: get_terminal_size().columns - 1]
+        self._stream.write(f"\r{text}{' ' * (self._length - len(text))}")
+        self._stream.flush()
+        self._length = len(text)
+
+    def begin(self, epoch: int, last: int) -> None:
+        self._head = f"epoch {epoch}/{last}"
+
+    def update(self, done: int, total: int, loss: float) -> None:
+        self._logs["loss"] = f"{loss:.4g}"
+        self._write(done / total)
+
+    def end(self, logs: Mapping[str, float]) -> None:
+        self._logs = _numbers(logs)
+        if perf_counter() - self._last > 0.1:  # short epochs need not each be seen
+            self._write(1.0)
+
+    def close(self) -> None:
+        if self._head:
+            self._write(1.0)
+            self._stream.write("\n")
+            self._stream.flush()
+
+
+class _Lines:
+    """A line for every epoch."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._head = ""
+
+    def begin(self, epoch: int, last: int) -> None:
+        self._head = f"epoch {epoch}/{last}"
+
+    def update(self, done: int, total: int, loss: float) -> None:
+        pass
+
+    def end(self, logs: Mapping[str, float]) -> None:
+        numbers = "  ".join(f"{name} {value}" for name, value in _numbers(logs).items())
+        self._stream.write(f"{self._head}  {numbers}\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,783 @@
+"""Networks: a graph of nodes with its parameters, ready to predict and to be trained."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from retrograd import _core
+from retrograd._arguments import integer, nearest, seed_of, unknown
+from retrograd.data import match_inputs
+from retrograd.errors import ArgumentError, DTypeError, GraphError, ShapeError, StateError
+from retrograd.graph import Node, shape_text
+from retrograd.layers import Layer
+from retrograd.metrics import probabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import DTypeLike, NDArray
+
+    from retrograd._core import Array, LayerInfo, Model32, Model64
+    from retrograd._trace import Trace
+
+    Path = str | os.PathLike[str]
+
+__all__ = ["Model", "Sequential", "load"]
+
+SUFFIX = ".safetensors"
+_LINK = "retrograd.link"  # in a file's metadata: what makes probabilities of each output
+
+V = TypeVar("V")
+
+
+class Views(Mapping[str, V]):
+    """Names and what they stand for, in the order of the model; the arrays are views of the core's memory.
+
+    The mapping is read-only, its arrays are not: ``net.parameters["dense_0.bias"][...] = 0`` writes into the
+    model.
+    """
+
+    __slots__ = ("_items", "_what")
+
+    def __init__(self, items: dict[str, V], what: str) -> None:
+        self._items = items
+        self._what = what
+
+    def __getitem__(self, name: str) -> V:
+        try:
+            return self._items[name]
+        except KeyError:
+            known = ", ".join(self._items) or "none"
+            raise KeyError(
+                f"no {self._what} {name!r};{nearest(name, self._items)} there are {known}"
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._items
+
+    def __repr__(self) -> str:
+        rows = [
+            f"{name:32} {value.shape} {value.dtype}"
+            if isinstance(value, np.ndarray)
+            else f"{name:32} {value!r}"
+            for name, value in self._items.items()
+        ]
+        return "\n".join(rows) or f"(no {self._what})"
+
+
+class BoundLayer:
+    """A layer within a model: ``net["dense_0"]``.
+
+    Attributes
+    ----------
+    name, kind, config
+        What it is called, ``"dense"`` for instance, and what it was made with.
+    calls
+        How often it stands in the graph with the same parameters.
+    weight, bias, ...
+        Views of its parameters, by their role.
+    """
+
+    def __init__(self, model: Model, info: LayerInfo) -> None:
+        self._model = model
+        self._info = info
+        self.name = info.name
+        self.kind = info.kind
+        self.config = info.config
+        self.calls = info.calls
+
+    @property
+    def parameters(self) -> Views[Array]:
+        """Role -> view, ``{"weight": ..., "bias": ...}``."""
+        views = self._model.parameters
+        return Views(
+            {role: views[name] for role, name in self._info.parameters.items()}, f"parameter of {self.name}"
+        )
+
+    def __getattr__(self, role: str) -> Any:
+        if role.startswith("_") or role not in self._info.parameters:
+            known = ", ".join(self._info.parameters) or "no parameters"
+            raise AttributeError(f"layer {self.name!r} has no {role!r}; it has {known}")
+        return self._model.parameters[self._info.parameters[role]]
+
+    @property
+    def output(self) -> Node:
+        """The node it makes of its input, in its first call; another model may be built from it."""
+        nodes = self._info.nodes
+        return self._model._core.node(nodes.get("a") or nodes["z"])
+
+    @property
+    def inputs(self) -> list[Node]:
+        """The nodes its first call was given."""
+        return self._model._inputs_of(self._info)
+
+    @property
+    def input(self) -> Node:
+        """The node its first call was given.
+
+        Raises
+        ------
+        GraphError
+            It was given several: see ``inputs``.
+        """
+        inputs = self.inputs
+        if len(inputs) != 1:
+            raise GraphError(f"layer {self.name!r} has {len(inputs)} inputs; use .inputs")
+        return inputs[0]
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """The shape of ``output``; None is the batch."""
+        return self._info.output_shape
+
+    @property
+    def cost(self) -> int:
+        """Multiply-adds of forward for one sample."""
+        return self._info.cost
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} layer {self.name!r}: output {shape_text(self.output_shape)}>"
+
+
+class Summary:
+    """What a model is made of, as a table: ``print(net.summary())``."""
+
+    def __init__(self, model: Model, batch_size: int) -> None:
+        infos = model._core.layers()
+        sizes = {name: view.size for name, view in model.parameters.items()}
+        in_layers = {name for info in infos for name in info.parameters.values()}
+        frozen = set(model.frozen)
+        self.rows: list[tuple[str, str, int, int]] = [
+            (f"{name} (input)", shape_text(node.shape), 0, 0)
+            for name, node in zip(model._core.input_names, model.inputs, strict=True)
+        ]
+        for info in infos:
+            title = info.name + (f" (x{info.calls})" if info.calls > 1 else "")
+            if info.kind not in info.name:
+                title += f" ({info.kind})"
+            count = sum(sizes[name] for name in info.parameters.values())
+            self.rows.append((title, shape_text(info.output_shape), count, info.cost))
+        for name, size in sizes.items():
+            if name not in in_layers:
+                self.rows.append((f"{name} (variable)", str(model.parameters[name].shape), size, 0))
+        self.parameters: int = sum(sizes.values())
+        self.frozen: int = sum(sizes[name] for name in frozen)
+        self.cost: int = sum(row[3] for row in self.rows)
+        self.batch_size = batch_size
+        self.memory: dict[str, int] = model._core.memory(batch_size)
+        self.dtype = str(model.dtype)
+
+    def _totals(self) -> list[str]:
+        trained = f", {self.frozen:,} of them frozen" if self.frozen else ""
+        parts = ", ".join(f"{name} {_bytes(size)}" for name, size in self.memory.items())
+        return [
+            f"{self.parameters:,} parameters{trained}, {self.dtype}; {self.cost:,} multiply-adds for a sample",
+            f"memory for a batch of {self.batch_size}: {parts}",
+        ]
+
+    def __str__(self) -> str:
+        head = ("layer", "output shape", "parameters", "multiply-adds")
+        rows = [(name, shape, f"{count:,}", f"{cost:,}") for name, shape, count, cost in self.rows]
+        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(4)]
+
+        def line(row: tuple[str, str, str, str]) -> str:
+            left = f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}"
+            return f"{left}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}"
+
+        rule = "-" * (sum(widths) + 6)
+        return "\n".join([line(head), rule, *map(line, rows), rule, *self._totals()])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td>{escape(shape)}</td><td>{count:,}</td><td>{cost:,}</td></tr>"
+            for name, shape, count, cost in self.rows
+        )
+        head = "<tr><th>layer</th><th>output shape</th><th>parameters</th><th>multiply-adds</th></tr>"
+        totals = "<br>".join(map(escape, self._totals()))
+        return f"<table>{head}{rows}</table><p>{totals}</p>"
+
+
+def _bytes(size: int) -> str:
+    value = float(size)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} GB"
+
+
+class Model:
+    """Any directed acyclic graph from inputs to outputs, with its parameters.
+
+    Parameters
+    ----------
+    inputs, outputs
+        A node or a list of nodes. What the outputs reach is the model.
+    seed
+        Of the initial parameters: the same seed, the same bytes, on every machine.
+    dtype
+        ``"float32"`` or ``"float64"``.
+
+    Raises
+    ------
+    GraphError
+        An input that is reached but not listed, or listed but not reached; two nodes of one name.
+    ArgumentError
+        A seed that is none.
+    DTypeError
+        Another dtype.
+    """
+
+    _core: Model32 | Model64
+    _links: list[str]
+
+    def __init__(
+        self,
+        inputs: Node | Sequence[Node],
+        outputs: Node | Sequence[Node],
+        seed: int = 0,
+        dtype: DTypeLike = "float32",
+    ) -> None:
+        made = _core.Model64 if _float_type("Model", dtype) == np.float64 else _core.Model32
+        self._adopt(made(_nodes("inputs", inputs), _nodes("outputs", outputs), seed_of("Model", seed)))
+
+    def _adopt(self, core: Model32 | Model64, links: Sequence[str] = ()) -> None:
+        self._core = core
+        outputs = core.outputs
+        self._single = len(core.inputs) == 1 and len(outputs) == 1
+        self._links = list(links) if len(links) == len(outputs) else [""] * len(outputs)
+        self._parameters = Views(dict(core.parameters()), "parameter")
+        self._gradients = Views(dict(core.gradients()), "gradient")
+
+    @classmethod
+    def _of(cls, core: Model32 | Model64, links: Sequence[str] | None = None) -> Model:
+        model = cls.__new__(cls)
+        saved = core.metadata.get(_LINK, "")
+        model._adopt(core, saved.split(",") if links is None else links)
+        return model
+
+    # -------------------------------------------------------------------------------- prediction
+
+    def predict(self, x: Any, batch_size: int = 256, out: Any = None, threads: int | None = None) -> Any:
+        """The outputs for every row of x.
+
+        Parameters
+        ----------
+        x
+            [rows, ...] as the input expects it; a list of arrays for several inputs. See
+            :mod:`retrograd.data`.
+        batch_size
+            Rows that are computed at once: memory against speed, the values are the same.
+        out
+            An array (a list of them for several outputs) of the model's dtype that receives the result.
+        threads
+            None: chosen by the work. Any number gives the same bits.
+
+        Returns
+        -------
+        ndarray
+            [rows, ...]; a list of arrays where the model has several outputs.
+
+        Raises
+        ------
+        ShapeError, DTypeError, ArgumentError
+            x or out does not fit, or x has a value that is not finite.
+        """
+        if type(x) is np.ndarray and self._single and out is None and threads is None and batch_size == 256:
+            return self._core.predict([x], 256, 0, None)[0]  # a prediction of one row is mostly this line
+        arrays = match_inputs(x, self._core.inputs)
+        outputs = self._out(out, len(arrays[0]))
+        team = 0 if threads is None else integer("predict: threads", threads)
+        found = self._core.predict(arrays, integer("predict: batch_size", batch_size), team, outputs)
+        if out is not None:
+            return out
+        return found[0] if len(found) == 1 else found
+
+    def _out(self, out: Any, rows: int) -> list[Array] | None:
+        if out is None:
+            return None
+        nodes = self._core.outputs
+        given = [out] if isinstance(out, np.ndarray) else list(out)
+        if len(given) != len(nodes):
+            raise ShapeError(f"out: the model has {len(nodes)} outputs, got {len(given)} arrays")
+        for i, (array, node) in enumerate(zip(given, nodes, strict=True)):
+            name = "out" if len(given) == 1 else f"out[{i}]"
+            if not isinstance(array, np.ndarray) or array.dtype != self.dtype:
+                kind = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+                raise DTypeError(f"{name}: expected an array of {self.dtype}, got {kind}")
+            if array.shape != (rows, *node.shape[1:]):
+                raise ShapeError(f"{name}: expected shape {(rows, *node.shape[1:])}, got {array.shape}")
+            if not (array.flags.c_contiguous and array.flags.writeable):
+                raise ArgumentError(f"{name}: expected a C-contiguous array that can be written")
+        return given
+
+    __call__ = predict
+
+    def predict_proba(self, x: Any, batch_size: int = 256, threads: int | None = None) -> Any:
+        """Probabilities for every row of x.
+
+        An output that is a softmax or a sigmoid is taken as it is. Otherwise it is logits, and the loss the
+        model was trained with decides: softmax for cross-entropy, sigmoid for binary cross-entropy. Before
+        any training one output means sigmoid, several mean softmax.
+
+        Raises
+        ------
+        StateError
+            The model was trained with a loss whose outputs are no logits.
+        ShapeError, DTypeError, ArgumentError
+            As in ``predict``.
+        """
+        links = [self._link(k) for k in range(len(self._core.outputs))]
+        outputs = self.predict(x, batch_size, threads=threads)
+        several = len(links) > 1
+        found = [
+            probabilities(output, link).astype(output.dtype, copy=False)
+            for output, link in zip(outputs if several else [outputs], links, strict=True)
+        ]
+        return found if several else found[0]
+
+    def _link(self, k: int) -> str:
+        """What makes probabilities of output k: "softmax", "sigmoid" or "" where they are that already."""
+        node = self._core.outputs[k]
+        if node.op in ("softmax", "sigmoid"):
+            return ""
+        link = self._links[k]
+        if link == "none":
+            raise StateError(
+                "predict_proba: the loss this model was trained with takes its outputs as values, not as logits; "
+                "use predict"
+            )
+        return link or ("sigmoid" if len(node.shape) < 2 or node.shape[-1] == 1 else "softmax")
+
+    # --------------------------------------------------------------------------------- parameters
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return np.dtype(np.float64 if isinstance(self._core, _core.Model64) else np.float32)
+
+    @property
+    def parameters(self) -> Views[Array]:
+        """Name -> view of each trained array: ``net.parameters["dense_0.weight"]``."""
+        return self._parameters
+
+    @property
+    def gradients(self) -> Views[Array]:
+        """Name -> view of dL/d parameter, as the last backward left it."""
+        return self._gradients
+
+    @property
+    def buffers(self) -> Views[Array]:
+        """Name -> view of what is saved but not trained."""
+        return Views(dict(self._core.buffers()), "buffer")
+
+    @property
+    def flat_parameters(self) -> NDArray[Any]:
+        """All parameters as one 1-D array: the same memory as ``parameters``."""
+        return self._core.flat_parameters
+
+    @property
+    def flat_gradients(self) -> NDArray[Any]:
+        """All gradients as one 1-D array: the same memory as ``gradients``."""
+        return self._core.flat_gradients
+
+    def set_parameters(self, parameters: Mapping[str, Any] | Path, strict: bool = True) -> None:
+        """Write parameters and buffers in place, by name; on an error nothing is changed.
+
+        Parameters
+        ----------
+        parameters
+            Name -> array, or the path of a safetensors file.
+        strict
+            Whether every name of the model must be given, and no other; else what is common is written.
+
+        Raises
+        ------
+        ArgumentError
+            Missing and unexpected names, all of them listed.
+        ShapeError
+            An array of another shape.
+        DTypeError
+            An array that is not made of real numbers.
+        FileFormatError
+            Not a safetensors file.
+        """
+        if isinstance(parameters, str | os.PathLike):
+            parameters = _core.read_tensors(os.fspath(parameters))
+        if not isinstance(parameters, Mapping):
+            raise ArgumentError(
+                f"set_parameters: expected a mapping of names to arrays or a path, got {type(parameters).__name__}"
+            )
+        own = {**self.parameters, **self.buffers}
+        missing = [name for name in own if name not in parameters]
+        unexpected = [name for name in parameters if name not in own]
+        if strict and (missing or unexpected):
+            parts = [f"missing: {', '.join(missing)}"] if missing else []
+            parts += [f"unexpected: {', '.join(map(str, unexpected))}"] if unexpected else []
+            raise ArgumentError(f"set_parameters: {'; '.join(parts)}; strict=False writes what is common")
+        writes, wrong = [], []
+        for name, view in own.items():
+            if name not in parameters:
+                continue
+            array = np.asarray(parameters[name])
+            if array.dtype.kind not in "fiub":
+                raise DTypeError(f"set_parameters: {name} has dtype {array.dtype}, expected real numbers")
+            if array.shape != view.shape:
+                wrong.append(f"{name} is {array.shape}, expected {view.shape}")
+            writes.append((view, array))
+        if wrong:
+            raise ShapeError(f"set_parameters: {'; '.join(wrong)}")
+        # one of the arrays may be a view of this very model, so all are read before any is written
+        copies = [array.astype(view.dtype) for view, array in writes]
+        for (view, _), copy in zip(writes, copies, strict=True):
+            view[...] = copy
+
+    @property
+    def frozen(self) -> list[str]:
+        """The names of the parameters that training leaves alone."""
+        return self._core.frozen()
+
+    def freeze(self, *patterns: str) -> None:
+        """Leave parameters out of training: those whose name, or whose layer's name, matches a pattern.
+
+        ``net.freeze("conv*", "dense_0")``; * is any text, ? one character; no pattern: all parameters.
+
+        Raises
+        ------
+        ArgumentError
+            A pattern that matches nothing, with the names there are.
+        """
+        self._core.set_frozen(self.matching("freeze", patterns or ("*",)), True)
+
+    def unfreeze(self, *patterns: str) -> None:
+        """Train these parameters again; patterns as in ``freeze``.
+
+        Raises
+        ------
+        ArgumentError
+            A pattern that matches nothing, with the names there are.
+        """
+        self._core.set_frozen(self.matching("unfreeze", patterns or ("*",)), False)
+
+    def matching(self, who: str, patterns: Iterable[str]) -> list[str]:
+        """The parameters whose name, or whose layer's name, matches one of the patterns, in the model's order.
+
+        Raises
+        ------
+        ArgumentError
+            A pattern that matches nothing.
+        """
+        from fnmatch import fnmatchcase
+
+        found: set[str] = set()
+        for pattern in patterns:
+            if not isinstance(pattern, str):
+                raise ArgumentError(
+                    f"{who}: expected a pattern such as 'dense_0' or 'conv*', got {pattern!r}"
+                )
+            matched = {
+                name
+                for name in self._parameters
+                if fnmatchcase(name, pattern) or fnmatchcase(name.rpartition(".")[0], pattern)
+            }
+            if not matched:
+                names = ", ".join(self._parameters) or "none"
+                raise ArgumentError(f"{who}: {pattern!r} matches no parameter; there are {names}")
+            found |= matched
+        return [name for name in self._parameters if name in found]
+
+    # ------------------------------------------------------------------------------------- the graph
+
+    @property
+    def inputs(self) -> list[Node]:
+        """The input nodes."""
+        return self._core.inputs
+
+    @property
+    def outputs(self) -> list[Node]:
+        """The output nodes; another model may be built from them, and shares the initial parameters."""
+        return self._core.outputs
+
+    @property
+    def layers(self) -> list[BoundLayer]:
+        """The layers in the order of the graph."""
+        return [BoundLayer(self, info) for info in self._core.layers()]
+
+    def __getitem__(self, name: str) -> BoundLayer:
+        infos = self._core.layers()
+        for info in infos:
+            if info.name == name:
+                return BoundLayer(self, info)
+        raise unknown("model: layer", name, [info.name for info in infos])
+
+    def _inputs_of(self, info: LayerInfo) -> list[Node]:
+        """What a layer's first call was given: the walk back from its output ends at nodes that are not its own."""
+        name_of = self._core.name_of
+        layers = {layer.name for layer in self._core.layers()}
+
+        def inside(node: Node) -> bool:
+            owner = name_of(node).rpartition(".")[0].partition("@")[0]
+            # a node without an owner may be a step within this layer, but only where the layer has inner
+            # steps
+            composed = info.kind in ("rescale", "add", "multiply", "activation")
+            return owner == info.name or (composed and owner not in layers and node.kind == "operation")
+
+        first = info.nodes.get("z") or info.nodes["a"]
+        found: list[Node] = []
+        open_nodes = [self._core.node(first)]
+        while open_nodes:
+            node = open_nodes.pop(0)
+            for operand in node.inputs:
+                if operand.kind in ("parameter", "constant"):
+                    continue
+                if inside(operand):
+                    open_nodes.append(operand)
+                elif operand not in found:
+                    found.append(operand)
+        return found
+
+    def trace(self, x: Any, y: Any, loss: Any, sample_weight: Any = None) -> Trace:
+        """Every number of one forward and backward pass over these samples: z, a, da, delta, dW, db, dx of each layer.
+
+        Nothing is changed. See :class:`retrograd._trace.Trace`.
+
+        Parameters
+        ----------
+        x, y
+            Samples and targets, all of them in one batch.
+        loss
+            A name, an object of :mod:`retrograd.losses` or a function of nodes.
+        sample_weight
+            One weight for each sample.
+
+        Raises
+        ------
+        ShapeError, DTypeError, ArgumentError
+            x, y or the weights do not fit.
+        """
+        from retrograd._trace import trace
+
+        return trace(self, x, y, loss, sample_weight)
+
+    def summary(self, batch_size: int = 256) -> Summary:
+        """A table of layers, output shapes, parameters, cost and memory; print it, or let a notebook show it.
+
+        Raises
+        ------
+        ArgumentError
+            batch_size below 1.
+        """
+        return Summary(self, integer("summary: batch_size", batch_size))
+
+    def __repr__(self) -> str:
+        def sizes(nodes: list[Node]) -> str:
+            return ", ".join(shape_text(node.shape) for node in nodes)
+
+        count = self._core.flat_parameters.size
+        return f"<Model {sizes(self.inputs)} -> {sizes(self.outputs)}: {count:,} parameters, {self.dtype}>"
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+    # ------------------------------------------------------------------------------- copies and files
+
+    def copy(self, dtype: DTypeLike | None = None) -> Model:
+        """The same network with parameters of its own, in another precision if asked.
+
+        Raises
+        ------
+        DTypeError
+            A dtype other than float32 and float64.
+        """
+        wanted = self.dtype if dtype is None else _float_type("copy", dtype)
+        core: Any = self._core
+        if wanted != self.dtype:
+            return Model._of(core.to64() if wanted == np.float64 else core.to32(), self._links)
+        return Model._of(core.copy(), self._links)
+
+    def __copy__(self) -> Model:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        return self.copy()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.to_bytes(), self.frozen)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The strings saved with the model this one was loaded from."""
+        return {name: text for name, text in self._core.metadata.items() if not name.startswith("retrograd.")}
+
+    def _strings(self, metadata: Mapping[str, str] | None) -> dict[str, str]:
+        strings = dict(self.metadata if metadata is None else metadata)
+        for name, value in strings.items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise ArgumentError(f"metadata: names and values must be strings, got {name!r}: {value!r}")
+            if name.startswith("retrograd."):
+                raise ArgumentError(
+                    f"metadata: {name!r} is one of our own names; choose one without 'retrograd.'"
+                )
+        return strings | {_LINK: ",".join(self._links)}
+
+    def to_bytes(self, metadata: Mapping[str, str] | None = None) -> bytes:
+        """What ``save`` would write.
+
+        Raises
+        ------
+        ArgumentError
+            metadata that is not made of strings.
+        """
+        return self._core.to_bytes(self._strings(metadata))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Model:
+        """The model that ``to_bytes`` wrote.
+
+        Raises
+        ------
+        FileFormatError
+            Anything else, or bytes that were changed.
+        """
+        return cls._of(_core.model_from_bytes(bytes(data)))
+
+    def save(self, path: Path, metadata: Mapping[str, str] | None = None) -> str:
+        """Write the graph and the parameters into a safetensors file, whole or not at all.
+
+        Parameters
+        ----------
+        path
+            ``.safetensors`` is added where the name has no suffix.
+        metadata
+            Strings of your own to keep with it; None keeps those it was loaded with.
+
+        Returns
+        -------
+        str
+            The path that was written.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        ArgumentError
+            metadata that is not made of strings.
+        """
+        target = os.fspath(path)
+        if not os.path.splitext(target)[1]:
+            target += SUFFIX
+        self._core.save(target, self._strings(metadata))
+        return target
+
+    @classmethod
+    def load(cls, path: Path) -> Model:
+        """The model of a file that ``save`` wrote, checked against its own expected output.
+
+        Parameters
+        ----------
+        path
+            ``.safetensors`` may be left out.
+
+        Raises
+        ------
+        FileFormatError
+            The file is not what it should be.
+        OSError
+            The file cannot be read.
+        """
+        source = os.fspath(path)
+        if not os.path.exists(source) and os.path.exists(source + SUFFIX):
+            source += SUFFIX
+        return cls._of(_core.load_model(source))
+
+
+def _restored(data: bytes, frozen: list[str]) -> Model:
+    model = Model.from_bytes(data)
+    model._core.set_frozen(frozen, True)
+    return model
+
+
+def load(path: Path) -> Model:
+    """The model of a file that ``Model.save`` wrote; see :meth:`Model.load`.
+
+    Raises
+    ------
+    FileFormatError
+        The file is not what it should be.
+    OSError
+        The file cannot be read.
+    """
+    return Model.load(path)
+
+
+def _float_type(who: str, dtype: DTypeLike) -> np.dtype[Any]:
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        wanted = np.dtype(object)
+    if wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise DTypeError(f"{who}: dtype must be 'float32' or 'float64', got {dtype!r}")
+    return wanted
+
+
+def _nodes(who: str, value: Any) -> list[Node]:
+    nodes = list(value) if isinstance(value, list | tuple) else [value]
+    for node in nodes:
+        if not isinstance(node, Node):
+            raise GraphError(f"{who}: expected a node or a list of nodes, got {type(node).__name__}")
+    return nodes
+
+
+def Sequential(
+    layers: Sequence[Node | Layer | Callable[[Node], Node]], seed: int = 0, dtype: DTypeLike = "float32"
+) -> Model:
+    """A model of layers one after another: ``rg.Sequential([rg.Input(784), rg.Dense(10)])``.
+
+    Parameters
+    ----------
+    layers
+        First ``rg.Input(shape)``, then layers or functions of a node (``rg.ops.relu``, a function of one's
+        own).
+    seed, dtype
+        As for :class:`Model`.
+
+    Raises
+    ------
+    GraphError
+        The first is no Input, or a later one is neither a layer nor a function of a node.
+    """
+    if not isinstance(layers, list | tuple):
+        raise GraphError(f"Sequential: expected a list [rg.Input(shape), layer, ...], got {layers!r}")
+    if not layers or not isinstance(layers[0], Node) or layers[0].kind != "input":
+        found = f"got {layers[0]!r}" if layers else "the list is empty"
+        raise GraphError(f"Sequential: begin with rg.Input(shape), the shape of one sample; {found}")
+    if len(layers) < 2:
+        raise GraphError("Sequential: there is nothing after the Input; add layers")
+    node = layers[0]
+    for position, layer in enumerate(layers[1:], 1):
+        if isinstance(layer, type):
+            raise GraphError(
+                f"Sequential: item {position} is the class {layer.__name__}; write {layer.__name__}(...)"
+            )
+        result = layer(node) if callable(layer) else None
+        if not isinstance(result, Node):
+            given = f"a function that returned {type(result).__name__}" if callable(layer) else f"{layer!r}"
+            raise GraphError(
+                f"Sequential: item {position} is {given}, expected a layer or a function that returns a node"
+            )
+        node = result
+    return Model(layers[0], node, seed=seed, dtype=dtype)

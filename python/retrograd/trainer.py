@@ -1,0 +1,841 @@
+"""Training: forward, backward, update, and the loop around them."""
+
+from __future__ import annotations
+
+import math
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from retrograd import _core, data, losses, metrics, optim
+from retrograd._arguments import integer, real, seed_of, unknown
+from retrograd._progress import progress_of
+from retrograd.callbacks import hooks
+from retrograd.errors import ArgumentError, ShapeError
+from retrograd.graph import Node
+from retrograd.history import History
+from retrograd.losses import Loss
+from retrograd.model import Model, Views
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from retrograd._core import Array, EpochResult, LossSpec, Trainer32, Trainer64
+    from retrograd._progress import Progress
+    from retrograd._trace import Trace
+    from retrograd.optim import Optimizer, ParamGroup
+
+__all__ = ["Trainer"]
+
+_FIRST = ("loss",)
+_LAST = ("lr", "penalty", "gradient_norm", "seconds", "samples_per_second")
+
+
+class Objective:
+    """What is minimised: the losses of a model's outputs, as the core takes them and as targets must fit them.
+
+    Raises
+    ------
+    ArgumentError
+        An unknown loss, or the wrong number of losses or weights.
+    """
+
+    def __init__(self, model: Model, loss: Any, loss_weights: Any = None) -> None:
+        self.outputs = model.outputs
+        count = len(self.outputs)
+        given = [
+            losses.resolve("Trainer", part) for part in (loss if isinstance(loss, list | tuple) else [loss])
+        ]
+        self.losses: list[Loss] | None = None
+        self.function: Callable[..., Node] | None = None
+        if len(given) == 1 and not isinstance(given[0], Loss):
+            self.function = given[0]
+        elif all(isinstance(part, Loss) for part in given):
+            self.losses = [part for part in given if isinstance(part, Loss)]
+            if len(self.losses) != count:
+                raise ArgumentError(
+                    f"Trainer: the model has {count} outputs, got {len(self.losses)} losses; pass a list of {count}"
+                )
+        else:
+            raise ArgumentError(
+                "Trainer: a loss of one's own stands alone, for all outputs; give it without a list"
+            )
+        self.weights = self._weights(loss_weights, count)
+        for node, part in zip(self.outputs, self.losses or (), strict=False):
+            classes = node.shape[-1] if len(node.shape) > 1 else 1
+            if isinstance(part, losses.CrossEntropy) and classes == 1:
+                raise ArgumentError(
+                    "Trainer: cross_entropy needs an output for each class, at least 2, but the model has 1; "
+                    "for yes or no use loss='binary_cross_entropy'"
+                )
+
+    def _weights(self, loss_weights: Any, count: int) -> list[float] | None:
+        if loss_weights is None:
+            return None
+        if self.losses is None:
+            raise ArgumentError(
+                "Trainer: loss_weights are for a list of losses; weigh a loss of one's own inside it"
+            )
+        weights = [real("Trainer: loss_weights", weight) for weight in loss_weights]
+        if len(weights) != count:
+            raise ArgumentError(f"Trainer: the model has {count} outputs, got {len(weights)} loss_weights")
+        return weights
+
+    @property
+    def spec(self) -> LossSpec:
+        """As the core takes it: operations of its own by name, everything else as a function of nodes."""
+        if self.losses is not None and all(part.built_in for part in self.losses):
+            return [(part.name, part.attributes()) for part in self.losses]
+        return self._call
+
+    def _call(self, outputs: list[Node], targets: list[Node]) -> Node:
+        from retrograd import ops
+
+        if self.function is not None:
+            result = self.function(
+                outputs[0] if len(outputs) == 1 else outputs, targets[0] if len(targets) == 1 else targets
+            )
+            if not isinstance(result, Node):
+                raise ArgumentError(
+                    f"Trainer: loss {getattr(self.function, '__name__', 'function')!s} must return a node with one "
+                    f"value per sample, got {type(result).__name__}; build it from rg.ops"
+                )
+            return result
+        total: Node | None = None
+        for k, (part, output, target) in enumerate(zip(self.losses or (), outputs, targets, strict=True)):
+            value = part(output, target)
+            if self.weights is not None:
+                value = ops.multiply(value, self.weights[k])
+            total = value if total is None else ops.add(total, value)
+        assert total is not None
+        return total
+
+    @property
+    def core_weights(self) -> list[float] | None:
+        """Weights that the core has to apply itself."""
+        return None if callable(self.spec) else self.weights
+
+    def links(self) -> list[str]:
+        """What makes probabilities of each output: "softmax", "sigmoid", or "none" where they are values."""
+        if self.losses is None:
+            return [""] * len(self.outputs)
+        return [part.link or "none" for part in self.losses]
+
+    def prediction(self, k: int, output: Array) -> Array:
+        """Output k in the form that is compared with targets: probabilities of logits, else itself."""
+        if self.losses is None:
+            return output
+        loss, node = self.losses[k], self.outputs[k]
+        if isinstance(loss, losses.Hinge):
+            return metrics.probabilities(output, "sigmoid")  # a score of 0 is the threshold
+        if loss.link and node.op not in ("softmax", "sigmoid"):
+            return metrics.probabilities(output, loss.link)
+        return output
+
+
+class Trainer:
+    """Lowers a loss by changing a model's parameters.
+
+    Parameters
+    ----------
+    model
+        What is trained, in place.
+    loss
+        A name, an object of :mod:`retrograd.losses`, a list with one for each output, or one function
+        ``f(outputs, targets)`` of nodes that returns one value per sample.
+    optimizer
+        A name or an object of :mod:`retrograd.optim`.
+    metrics
+        Names, functions ``f(y_true, y_pred) -> float``, or a mapping from names of one's own to either; see
+        :mod:`retrograd.metrics`. With several outputs each metric is computed for each of them.
+    loss_weights
+        A factor for each of several losses.
+    param_groups
+        :class:`retrograd.ParamGroup` objects: settings of their own for some parameters; the first that
+        matches counts.
+    l1, l2
+        The penalty l1 sum |w| + l2/2 sum w^2 over weights (not biases), logged apart from the loss.
+    clip_norm, clip_value
+        Limits for the norm of all gradients together, and for each of their entries, applied in ``update``.
+    threads
+        None: chosen by the work. Any number gives the same bits.
+    seed
+        Of the order of the data.
+
+    Raises
+    ------
+    ArgumentError
+        A name or a number that cannot be, or losses that do not fit the outputs.
+    GraphError
+        A parameter that the loss does not reach.
+    """
+
+    _core: Trainer32 | Trainer64
+
+    def __init__(
+        self,
+        model: Model,
+        loss: Any,
+        optimizer: Optimizer | str = "adam",
+        metrics: Any = (),
+        loss_weights: Sequence[float] | None = None,
+        param_groups: Sequence[ParamGroup] = (),
+        l1: float = 0.0,
+        l2: float = 0.0,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        threads: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        if not isinstance(model, Model):
+            raise ArgumentError(f"Trainer: expected a Model, got {type(model).__name__}")
+        self._model = model
+        self._objective = Objective(model, loss, loss_weights)
+        self._optimizer = optim.resolve("Trainer", optimizer)
+        self._metrics = _resolve_metrics(metrics)
+        self._seed = seed_of("Trainer", seed)
+        schedule = self._optimizer.schedule()
+        made = _core.Trainer64 if isinstance(model._core, _core.Model64) else _core.Trainer32
+        self._core = made(
+            model._core,
+            self._objective.spec,
+            self._objective.core_weights,
+            self._optimizer.name,
+            self._optimizer.hyper(),
+            (schedule.kind, schedule.settings()),
+            _groups(model, param_groups),
+            real("Trainer: l1", l1, 0.0),
+            real("Trainer: l2", l2, 0.0),
+            0.0 if clip_norm is None else real("Trainer: clip_norm", clip_norm, above=0.0),
+            0.0 if clip_value is None else real("Trainer: clip_value", clip_value, above=0.0),
+            0 if threads is None else integer("Trainer: threads", threads),
+            self._seed,
+        )
+        model._links = self._objective.links()
+        self._history = History()
+        self._stop_reason = ""
+        self._running = False
+        self._monitors: list[str] = []
+        self._seen: list[tuple[Array, Array]] = []
+        self._plain_x, self._plain_y = self._plain_ranks()
+
+    def _plain_ranks(self) -> tuple[int, int]:
+        """The ranks of x and y for which a step needs no preparation; -1 where it always does."""
+        inputs, parts = self._model.inputs, self._objective.losses
+        if len(inputs) != 1 or parts is None or len(parts) != 1 or not parts[0].built_in:
+            return -1, -1
+        rank = len(self._objective.outputs[0].shape)
+        return len(inputs[0].shape), rank - isinstance(parts[0], losses.CrossEntropy)
+
+    # -------------------------------------------------------------------------------------- properties
+
+    @property
+    def model(self) -> Model:
+        """The model that is trained."""
+        return self._model
+
+    @property
+    def history(self) -> History:
+        """All epochs so far, over all calls of ``fit``; an interrupted one included as far as it came."""
+        return self._history
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """As it was given; the present rate is ``lr``."""
+        return self._optimizer
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next update. Setting it replaces the schedule by this constant."""
+        return self._core.lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._core.set_lr(real("Trainer: lr", value, 0.0))
+
+    @property
+    def iteration(self) -> int:
+        """How many updates were made. Settable: optimizers and schedules count by it."""
+        return self._core.iteration
+
+    @iteration.setter
+    def iteration(self, value: int) -> None:
+        self._core.iteration = integer("Trainer: iteration", value, 0)
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are complete. Settable: the order of the data and schedules depend on it."""
+        return self._core.epoch
+
+    @epoch.setter
+    def epoch(self, value: int) -> None:
+        self._core.epoch = integer("Trainer: epoch", value, 0)
+
+    @property
+    def optimizer_state(self) -> Views[Views[Array]]:
+        """What the optimizer remembers: ``trainer.optimizer_state["dense_0.weight"]["exp_avg"]``, writable views."""
+        slots: dict[str, dict[str, Array]] = {}
+        for parameter, slot, view in self._core.optimizer_state():
+            slots.setdefault(parameter, {})[slot] = view
+        return Views(
+            {name: Views(views, f"state of {name}") for name, views in slots.items()}, "optimizer state of"
+        )
+
+    @property
+    def threads_used(self) -> int:
+        """How many threads the last call really had."""
+        return self._core.threads_used
+
+    @property
+    def penalty(self) -> float:
+        """l1 sum |w| + l2/2 sum w^2 of the last backward."""
+        return self._core.penalty
+
+    @property
+    def gradient_norm(self) -> float:
+        """The norm of all gradients of the last backward, before clipping."""
+        return self._core.gradient_norm
+
+    @property
+    def monitors(self) -> list[str]:
+        """The names that the epochs of the present (or last) ``fit`` have in the history."""
+        return list(self._monitors)
+
+    @property
+    def has_custom_loss(self) -> bool:
+        """Whether the loss is a function of one's own, of which nothing is known but its value."""
+        return self._objective.losses is None
+
+    def __repr__(self) -> str:
+        function = self._objective.function
+        name = getattr(function, "__name__", "function")
+        parts: list[Any] = [name] if self._objective.losses is None else list(self._objective.losses)
+        loss = parts[0] if len(parts) == 1 else parts
+        return f"<Trainer of {self._model!r}: {loss}, {self._optimizer!r}, iteration {self.iteration}>"
+
+    # ------------------------------------------------------------------------------------ single steps
+
+    def _batch(
+        self, xb: Any, yb: Any, sample_weight: Any
+    ) -> tuple[list[Array], list[Array], NDArray[np.float64] | None]:
+        plain = type(xb) is np.ndarray and type(yb) is np.ndarray and sample_weight is None
+        if plain and xb.ndim == self._plain_x and yb.ndim == self._plain_y and yb.dtype.kind in "fiu":
+            # the core checks all the rest, and this is most of what a small step costs
+            return [xb], [yb], None
+        x = data.match_inputs(xb, self._model.inputs)
+        y = data.match_targets(yb, self._objective.outputs, self._objective.losses)
+        self._check_rows(x, y)
+        return x, y, data.sample_weights(sample_weight, len(x[0]))
+
+    def _check_rows(self, x: list[Array], y: list[Array], prefix: str = "") -> int:
+        named = {f"{prefix}x": x[0]}
+        named |= {f"{prefix}y[{k}]" if len(y) > 1 else f"{prefix}y": array for k, array in enumerate(y)}
+        return data.same_length(named)
+
+    def step(self, xb: Any, yb: Any, sample_weight: Any = None) -> float:
+        """Forward, backward and update with one batch: exactly those three calls, bit for bit.
+
+        Returns
+        -------
+        float
+            The loss before the update, without penalty.
+
+        Raises
+        ------
+        ShapeError, DTypeError, ArgumentError
+            The batch does not fit.
+        NonFiniteError
+            The loss, a gradient or a new parameter is not finite; nothing has changed.
+        """
+        return self._core.step(*self._batch(xb, yb, sample_weight))
+
+    def forward(self, xb: Any, yb: Any, sample_weight: Any = None) -> float:
+        """The loss of a batch; keeps what ``backward`` needs.
+
+        Raises
+        ------
+        ShapeError, DTypeError, ArgumentError
+            The batch does not fit.
+        """
+        return self._core.forward(*self._batch(xb, yb, sample_weight))
+
+    def backward(self, accumulate: bool = False) -> None:
+        """The gradients of the last ``forward`` (and of the penalty) into ``model.gradients``.
+
+        Parameters
+        ----------
+        accumulate
+            Add to what is there, for one update after several batches.
+
+        Raises
+        ------
+        StateError
+            There was no forward before.
+        """
+        self._core.backward(bool(accumulate))
+
+    def update(self) -> None:
+        """Clip, and change the parameters by the gradients: one iteration.
+
+        Raises
+        ------
+        StateError
+            There was no backward before.
+        NonFiniteError
+            A gradient or a new parameter is not finite; nothing has changed.
+        """
+        self._core.update()
+
+    def gradients(self, xb: Any, yb: Any, sample_weight: Any = None) -> float:
+        """Forward and backward: fills ``model.gradients`` and changes nothing else.
+
+        Returns
+        -------
+        float
+            The loss, without penalty.
+
+        Raises
+        ------
+        ShapeError, DTypeError, ArgumentError
+            The batch does not fit.
+        """
+        return self._core.gradients(*self._batch(xb, yb, sample_weight))
+
+    def trace(self, x: Any, y: Any, sample_weight: Any = None) -> Trace:
+        """Every number of one forward and backward pass over these samples; see :class:`retrograd._trace.Trace`.
+
+        Raises
+        ------
+        ShapeError, DTypeError, ArgumentError
+            x, y or the weights do not fit.
+        """
+        from retrograd._trace import trace_of
+
+        return trace_of(self._model, self._core, *self._batch(x, y, sample_weight))
+
+    def plan(self) -> dict[str, Any]:
+        """What the last training call was compiled to: steps, what is fused, bytes and cost.
+
+        Raises
+        ------
+        StateError
+            There was no training call yet.
+        """
+        return self._core.plan()
+
+    # ------------------------------------------------------------------------------------------ evaluate
+
+    def evaluate(self, x: Any, y: Any, batch_size: int = 256, sample_weight: Any = None) -> dict[str, float]:
+        """The loss and all metrics over these samples, in inference mode.
+
+        Metrics are not weighted.
+
+        Raises
+        ------
+        ShapeError, DTypeError, ArgumentError
+            The data does not fit.
+        """
+        size = integer("evaluate: batch_size", batch_size)
+        xs, ys, weight = self._whole(x, y, sample_weight)
+        return self._evaluate(xs, ys, weight, size, None)
+
+    def _whole(
+        self, x: Any, y: Any, sample_weight: Any, prefix: str = ""
+    ) -> tuple[list[Array], list[Array], NDArray[np.float64] | None]:
+        """Checked data of a whole pass."""
+        xs = data.match_inputs(x, self._model.inputs, f"{prefix}x")
+        ys = data.match_targets(y, self._objective.outputs, self._objective.losses, f"{prefix}y")
+        rows = self._check_rows(xs, ys, prefix)
+        for k, (array, part) in enumerate(zip(ys, self._objective.losses or (), strict=False)):
+            name = f"{prefix}y[{k}]" if len(ys) > 1 else f"{prefix}y"
+            data.check_labels(array, part, self._objective.outputs[k].shape[-1] or 1, name)
+        if self._metrics and len(ys) != len(self._objective.outputs):
+            raise ArgumentError(
+                f"metrics: the model has {len(self._objective.outputs)} outputs but there are {len(ys)} targets, "
+                "so they cannot be compared; leave metrics out"
+            )
+        return xs, ys, data.sample_weights(sample_weight, rows, f"{prefix}sample_weight")
+
+    def _evaluate(
+        self,
+        x: list[Array],
+        y: list[Array],
+        weight: NDArray[np.float64] | None,
+        batch_size: int,
+        rows: NDArray[np.int64] | None,
+    ) -> dict[str, float]:
+        loss, outputs = self._core.evaluate(x, y, weight, batch_size, rows, bool(self._metrics))
+        found = {"loss": loss}
+        if self._metrics:
+            targets = y if rows is None else [array[rows] for array in y]
+            found |= self._measure(targets, outputs)
+        return found
+
+    def _metric_name(self, name: str, k: int) -> str:
+        if len(self._objective.outputs) == 1:
+            return name
+        return f"{self._model._core.name_of(self._objective.outputs[k]).rpartition('.')[0] or k}_{name}"
+
+    def _measure(self, targets: list[Array], outputs: list[Array]) -> dict[str, float]:
+        """All metrics of a pass, from whole arrays."""
+        found = {}
+        for k, (true, output) in enumerate(zip(targets, outputs, strict=True)):
+            loss = self._objective.losses[k] if self._objective.losses else None
+            true, output = _without_ignored(loss, true, output)
+            predicted: Array | None = None
+            for name, metric in self._metrics.items():
+                function, y_true = metric, true
+                built_in = metrics.is_built_in(metric)
+                if built_in and isinstance(loss, losses.CrossEntropy) and true.ndim == output.ndim:
+                    y_true = true.argmax(axis=-1)
+                if metric is metrics.accuracy and isinstance(loss, losses.BinaryCrossEntropy | losses.Hinge):
+                    function = metrics.binary_accuracy  # each output is a yes or no of its own
+                if built_in and loss is not None and metric in (metrics.accuracy, metrics.top_k_accuracy):
+                    # the largest score is the largest probability
+                    y_pred = output if loss.link == "softmax" else self._objective.prediction(k, output)
+                elif built_in or not isinstance(loss, losses.Hinge):
+                    if predicted is None:
+                        predicted = self._objective.prediction(k, output)
+                    y_pred = predicted
+                else:
+                    y_pred = output
+                found[self._metric_name(name, k)] = float(function(y_true, y_pred))
+        return found
+
+    def training_errors(self) -> NDArray[np.float64]:
+        """The largest |yhat - y| of each sample in the last epoch, each before its batch's update. [n]"""
+        errors: NDArray[np.float64] | None = None
+        for k, (true, output) in enumerate(self._seen):
+            predicted = self._objective.prediction(k, output)
+            if true.ndim < predicted.ndim:
+                # labels: the probability of the right class is the farthest from its target
+                right = np.take_along_axis(
+                    predicted, np.maximum(true, 0)[..., None].astype(np.int64), axis=-1
+                )
+                difference = 1.0 - right
+            else:
+                difference = np.abs(predicted - true)
+            largest = difference.reshape(len(difference), -1).max(axis=1).astype(np.float64)
+            errors = largest if errors is None else np.maximum(errors, largest)
+        return np.zeros(0) if errors is None else errors
+
+    # ----------------------------------------------------------------------------------------------- fit
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        epochs: int = 1,
+        batch_size: int = 128,
+        shuffle: bool = True,
+        validation_data: Any = None,
+        validation_split: float = 0.0,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        record: str | None = None,
+        callbacks: Any = (),
+        progress: bool | None = None,
+    ) -> History:
+        """Train for so many more epochs.
+
+        Everything is checked before the first step.
+
+        Parameters
+        ----------
+        x, y
+            [rows, ...]: arrays, frames or lists (see :mod:`retrograd.data`); a list of arrays for several
+            inputs or outputs. Arrays are read in place, batch by batch, and may be memory-mapped.
+        epochs
+            Passes over the data.
+        batch_size
+            Samples of an update; the last batch of an epoch may have fewer.
+        shuffle
+            Whether each epoch has an order of its own, given by the trainer's seed and the epoch's number.
+        validation_data
+            ``(x, y)`` or ``(x, y, sample_weight)``, evaluated after each epoch.
+        validation_split
+            Or this share of the rows, chosen by the seed, stratified for labels; they are not trained on.
+        sample_weight
+            One weight for each row.
+        class_weight
+            ``{label: weight}``, one weight for each class, or ``"balanced"``. Multiplies sample_weight, but
+            does not enter val_loss.
+        record
+            ``"layers"``: the norm of every parameter's gradient and update as well.
+        callbacks
+            Rules of :mod:`retrograd.stop`, objects of :mod:`retrograd.callbacks`, or anything with their
+            methods.
+        progress
+            None: a bar where standard error is a terminal. True: always, False: never.
+
+        Returns
+        -------
+        History
+            ``trainer.history``, all epochs so far.
+
+        Raises
+        ------
+        ShapeError, DTypeError, ArgumentError
+            Something does not fit.
+        NonFiniteError
+            A step whose loss or gradients are not finite; the parameters are as before that step.
+        KeyboardInterrupt
+            Ctrl-C: the last complete step stands, and ``trainer.history`` has all complete epochs.
+        """
+        count = integer("fit: epochs", epochs)
+        size = integer("fit: batch_size", batch_size)
+        if record not in (None, "layers"):
+            raise unknown("fit: record", record, ("layers",))
+        turns = hooks(callbacks)
+        xs, ys, weight = self._whole(x, y, sample_weight)
+        validation, rows = self._validation(xs, ys, weight, validation_data, validation_split)
+        if class_weight is not None:
+            factor = self._class_weights(class_weight, ys, rows)
+            weight = factor if weight is None else weight * factor
+        if weight is not None and not weight[slice(None) if rows is None else rows].any():
+            raise ArgumentError(
+                "fit: the weights of all rows to train on are 0, so there is nothing to learn from"
+            )
+        listed = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
+        keep = any(getattr(callback, "needs_outputs", False) for callback in listed)
+        ticks = [callback.on_tick for callback in listed if hasattr(callback, "on_tick")]
+        self._monitors = self._names(validation is not None, record is not None)
+
+        bar = progress_of(progress, count)
+        history = self._history
+        history.stop_reason = self._stop_reason = ""
+        done = 0
+        try:
+            for hook in turns["on_train_begin"]:
+                hook(self, {"epochs": count})
+            while done < count and not self._stop_reason:
+                started = perf_counter()
+                row = self._epoch(
+                    xs,
+                    ys,
+                    weight,
+                    size,
+                    bool(shuffle),
+                    rows,
+                    keep,
+                    record is not None,
+                    turns,
+                    ticks,
+                    bar,
+                    count - done,
+                )
+                if row is None:
+                    break
+                if validation is not None:
+                    row |= {f"val_{name}": value for name, value in self._evaluate(*validation).items()}
+                row["seconds"] = perf_counter() - started
+                row = {name: row.get(name, math.nan) for name in self._monitors}
+                history.add(row)
+                done += 1
+                if bar is not None:
+                    bar.end(row)
+                for hook in turns["on_epoch_end"]:
+                    hook(self, row)
+            history.stop_reason = self._stop_reason or f"all {count} epochs done"
+            for hook in turns["on_train_end"]:
+                hook(self, {"epochs": done})
+        except KeyboardInterrupt:
+            history.stop_reason = f"interrupted in epoch {self.epoch + 1}"
+            raise
+        except BaseException as error:
+            history.stop_reason = f"{type(error).__name__} in epoch {self.epoch + 1}"
+            raise
+        finally:
+            self._seen = []
+            if bar is not None:
+                bar.close()
+        return history
+
+    def _epoch(
+        self,
+        x: list[Array],
+        y: list[Array],
+        weight: NDArray[np.float64] | None,
+        batch_size: int,
+        shuffle: bool,
+        rows: NDArray[np.int64] | None,
+        keep: bool,
+        record: bool,
+        turns: dict[str, list[Any]],
+        ticks: list[Callable[[Trainer], None]],
+        bar: Progress | None,
+        left: int,
+    ) -> dict[str, float] | None:
+        """One epoch's row of the history, without validation; None where it was broken off."""
+        for hook in turns["on_epoch_begin"]:
+            hook(self, {})
+        if self._stop_reason:
+            return None
+        lr, before, iterations = self.lr, self.epoch, self.iteration
+        if bar is not None:
+            bar.begin(before + 1, before + left)
+
+        def on_iteration(iteration: int, loss: float) -> bool:
+            logs = {"iteration": iteration, "loss": loss}
+            for hook in turns["on_iteration_end"]:
+                hook(self, logs)
+            return bool(self._stop_reason)
+
+        def on_progress(samples: int, total: int, loss: float) -> None:
+            if bar is not None:
+                bar.update(samples, total, loss)
+            for tick in ticks:
+                tick(self)
+
+        collect = keep or bool(self._metrics)
+        started = perf_counter()
+        self._running = True
+        try:
+            result = self._core.run_epoch(
+                x,
+                y,
+                weight,
+                batch_size,
+                shuffle,
+                rows,
+                collect,
+                record,
+                on_iteration if turns["on_iteration_end"] else None,
+                on_progress if bar is not None or ticks else None,
+            )
+        finally:
+            self._running = False
+            self._history.iterations += self.iteration - iterations
+        passed = perf_counter() - started
+        if self.epoch == before:
+            return None
+        row = {"loss": result.loss}
+        if collect:
+            self._seen = [
+                (target[result.order], output) for target, output in zip(y, result.outputs, strict=False)
+            ]
+        if self._metrics:
+            row |= self._measure([true for true, _ in self._seen], [output for _, output in self._seen])
+        row |= {"lr": lr, "penalty": result.penalty, "gradient_norm": result.gradient_norm}
+        row |= _layer_norms(result) if record else {}
+        row["samples_per_second"] = result.samples / passed if passed > 0 else math.inf
+        return row
+
+    def _names(self, validation: bool, record: bool) -> list[str]:
+        """What an epoch's row will have, in the order of the history."""
+        measured = [
+            *_FIRST,
+            *(
+                self._metric_name(name, k)
+                for k in range(len(self._objective.outputs))
+                for name in self._metrics
+            ),
+        ]
+        names = measured + ([f"val_{name}" for name in measured] if validation else [])
+        norms = [f"{what}/{name}" for what in ("gradient_norm", "update_norm") for name in self._trained()]
+        return names + list(_LAST[:3]) + (norms if record else []) + list(_LAST[3:])
+
+    def _trained(self) -> list[str]:
+        frozen = set(self._model.frozen)
+        return [name for name in self._model.parameters if name not in frozen]
+
+    def _validation(
+        self,
+        x: list[Array],
+        y: list[Array],
+        weight: NDArray[np.float64] | None,
+        validation_data: Any,
+        validation_split: float,
+    ) -> tuple[tuple[Any, ...] | None, NDArray[np.int64] | None]:
+        """The arguments of ``_evaluate`` after each epoch, and the rows to train on (None: all)."""
+        share = real("fit: validation_split", validation_split, 0.0, below=1.0)
+        if validation_data is None:
+            if share == 0.0:
+                return None, None
+            rows, aside = data.split_rows(len(x[0]), share, self._seed, self._labels(y))
+            if weight is not None and not weight[aside].any():
+                raise ArgumentError("validation_split: the sample weights of the rows set aside are all 0")
+            return (x, y, weight, 256, aside), rows
+        if share:
+            raise ArgumentError(
+                "fit: validation_data and validation_split exclude each other; give one of them"
+            )
+        if not isinstance(validation_data, list | tuple) or len(validation_data) not in (2, 3):
+            raise ArgumentError(
+                "fit: validation_data must be (x, y) or (x, y, sample_weight), "
+                f"got {type(validation_data).__name__}"
+                + (f" of {len(validation_data)}" if isinstance(validation_data, list | tuple) else "")
+            )
+        xv, yv, wv = (*validation_data, None)[:3]
+        return (*self._whole(xv, yv, wv, "validation "), 256, None), None
+
+    def _labels(self, y: list[Array]) -> Array | None:
+        """The labels [n] of the first output that has any: what a split keeps in proportion."""
+        for array, loss in zip(y, self._objective.losses or (), strict=False):
+            if isinstance(loss, losses.CrossEntropy) and array.ndim == 1:
+                return array
+            column = array.ndim == 1 or array.shape[1:] == (1,)
+            binary = isinstance(loss, losses.BinaryCrossEntropy | losses.Hinge)
+            if binary and column and array.dtype.kind in "iub":
+                return array.reshape(-1)
+        return None
+
+    def _class_weights(
+        self, value: Any, y: list[Array], rows: NDArray[np.int64] | None
+    ) -> NDArray[np.float64]:
+        parts = self._objective.losses or []
+        if len(parts) == 1 and isinstance(parts[0], losses.CrossEntropy) and y[0].ndim == 1:
+            return data.class_weights(value, y[0], self._objective.outputs[0].shape[-1] or 1, rows)
+        one_column = len(y) == 1 and y[0].reshape(len(y[0]), -1).shape[1] == 1
+        if len(parts) == 1 and isinstance(parts[0], losses.BinaryCrossEntropy) and one_column:
+            labels = y[0].reshape(-1)
+            if not np.isin(labels, (0, 1)).all():
+                raise ArgumentError("class_weight: y has values besides 0 and 1, so it has no classes")
+            return data.class_weights(value, labels.astype(np.int64), 2, rows)
+        raise ArgumentError(
+            "class_weight: it takes one label for each row: loss='cross_entropy' with integer labels, or "
+            "'binary_cross_entropy' with one output; otherwise give sample_weight"
+        )
+
+    def stop(self, reason: str = "stop() was called") -> None:
+        """End the present ``fit`` after the running iteration; from a callback or from another thread."""
+        self._stop_reason = self._stop_reason or reason
+        if self._running:
+            self._core.stop()
+
+
+def _resolve_metrics(given: Any) -> dict[str, Any]:
+    return metrics.resolve("Trainer", given)
+
+
+def _groups(model: Model, groups: Sequence[ParamGroup]) -> list[tuple[str, dict[str, float]]]:
+    if isinstance(groups, optim.ParamGroup):
+        groups = [groups]
+    found = []
+    for group in groups:
+        if not isinstance(group, optim.ParamGroup):
+            raise ArgumentError(f"param_groups: expected rg.ParamGroup objects, got {group!r}")
+        model.matching("param_groups", [group.pattern])  # a pattern that matches nothing is a mistake
+        found.append((group.pattern, group.settings()))
+    return found
+
+
+def _without_ignored(loss: Loss | None, true: Array, output: Array) -> tuple[Array, Array]:
+    """Labels and outputs without those that the loss ignores."""
+    if not isinstance(loss, losses.CrossEntropy) or true.ndim == output.ndim:
+        return true, output
+    keep = true != loss.ignore_index
+    if keep.all():
+        return true, output
+    if not keep.any():
+        raise ShapeError(f"metrics: all labels are {loss.ignore_index}, which the loss ignores")
+    return true[keep], output[keep]
+
+
+def _layer_norms(result: EpochResult) -> dict[str, float]:
+    return {f"gradient_norm/{name}": value for name, value in result.gradient_norms.items()} | {
+        f"update_norm/{name}": value for name, value in result.update_norms.items()
+    }

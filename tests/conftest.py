@@ -1,0 +1,40 @@
+"""What several test modules share: real data where it is present, and the number of random seeds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def data_folder() -> Path:
+    """The folder of real data sets: they are too large, or not ours, to be bundled with the project."""
+    return Path(os.environ.get("RETROGRAD_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def data_file() -> Callable[[str], Path]:
+    """A function from a file name to its path; the calling test is skipped where the file is absent."""
+
+    def find(name: str) -> Path:
+        path = data_folder() / name
+        if not path.is_file():
+            pytest.skip(f"{path} is not there (set RETROGRAD_DATA to the folder of the data sets)")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def examples_folder() -> Path:
+    return ROOT / "examples"
+
+
+@pytest.fixture(scope="session")
+def seeds() -> range:
+    """Seeds of randomised tests: few on every commit, RETROGRAD_SEEDS=20 before a release."""
+    return range(int(os.environ.get("RETROGRAD_SEEDS", "3")))

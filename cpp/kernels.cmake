@@ -29,6 +29,8 @@ foreach(isa IN LISTS retrograd_isas)
   target_compile_options(retrograd_kernels_${isa} PRIVATE
                          -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-semantic-interposition
                          -Wall -Wextra -Wpedantic -Wshadow -Wno-psabi
+                         # a second copy of each loop for a stride of one would only be larger
+                         $<$<CXX_COMPILER_ID:GNU>:-fno-version-loops-for-strides>
                          $<$<BOOL:${RETROGRAD_WERROR}>:-Werror> ${retrograd_${isa}_flags})
   set_target_properties(retrograd_kernels_${isa} PROPERTIES POSITION_INDEPENDENT_CODE ON
                         CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)

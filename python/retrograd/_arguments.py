@@ -155,6 +155,17 @@ def text(who: str, value: object) -> str:
     raise ArgumentError(f"{who}: expected a string, got {value!r} ({type(value).__name__})")
 
 
+def finite_numbers(who: str, value: object) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Plain numbers as float64, none of them NaN or infinite."""
+    array = numbers(who, value)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        where = f" at {list(index)}" if index else ""
+        raise ArgumentError(f"{who}: {array[index]}{where}, expected finite numbers")
+    return array
+
+
 def numbers(who: str, value: object) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Plain numbers (a number, an array, a list) as float64."""
     if isinstance(value, np.ma.MaskedArray):

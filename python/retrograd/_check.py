@@ -102,13 +102,15 @@ class GradientReport:
             lines.append(f"worst: {self.worst}")
         if self.kinks:
             lines.append(
-                f"{self.kinks} elements left out: the loss has a corner there (a ReLU at 0, say); other samples "
-                "would show them"
+                f"{self.kinks} elements left out: the loss has a corner there (a ReLU at 0, say); "
+                "other samples would show them"
             )
         if not self.passed:
             lines.append(
-                "Backpropagation does not compute the derivative of this loss. Look for rg.ops.stop_gradient, for "
-                "parameters used outside of the graph, and for samples that lie on a corner of an activation."
+                "Backpropagation does not compute the derivative of this loss. Look for "
+                "rg.ops.stop_gradient, "
+                "for parameters used outside of the graph, and for samples that lie on a corner of an "
+                "activation."
             )
         return "\n".join(lines)
 

@@ -59,8 +59,12 @@ class _Tqdm:
     """A bar over all epochs."""
 
     def __init__(self, tqdm: Any, epochs: int) -> None:
+        from shutil import get_terminal_size
+
+        # the width is asked for here: tqdm shows nothing on a terminal that does not know its own
         style = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}"
-        self._bar = tqdm(total=epochs, bar_format=style)
+        columns = get_terminal_size().columns
+        self._bar = tqdm(total=epochs, bar_format=style, ncols=columns, nrows=1 << 15)
         self._whole = 0.0
         self._logs: dict[str, str] = {}
 

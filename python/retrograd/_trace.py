@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrograd._arguments import unknown
+from retrograd.model import call_name
 from retrograd.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -107,8 +108,12 @@ class Trace:
         self.deltas = deltas
         self.gradients = gradients
         self._infos = {info.name: info for info in model._core.layers()}
-        self._inputs = {name: _input_names(model, info) for name, info in self._infos.items()}
-        self._weights = {name: view.copy() for name, view in model.parameters.items()}
+        name_of = model._core.name_of
+        self._inputs = {
+            (name, call): [name_of(node) for node in model._inputs_of(info, call)]
+            for name, info in self._infos.items()
+            for call in range(info.calls)
+        }
         outputs = [model._core.name_of(node) for node in model.outputs]
         self.yhat: Any = _one([values[name] for name in outputs])
         self.y: Any = _one(y)
@@ -124,17 +129,13 @@ class Trace:
         ]
 
     def __getitem__(self, name: str) -> LayerTrace:
-        layer, _, call = name.partition("@")
-        info = self._infos.get(layer)
-        if name not in self.layers or info is None:
+        if name not in self.layers:
             raise unknown("trace", name, self.layers)
-
-        def node(role: str) -> str:
-            first = info.nodes.get(role, "")
-            return f"{layer}@{call}{first.removeprefix(layer)}" if call and first else first
-
-        z, a = node("z"), node("a") or node("z")
-        inputs = self._inputs[layer] if not call else []
+        layer, _, number = name.partition("@")
+        info, call = self._infos[layer], int(number or 0)
+        z = call_name(info, "z", call)
+        a = call_name(info, "a", call) or z
+        inputs = self._inputs[layer, call]
         parameters = {
             role: self.gradients[full] for role, full in info.parameters.items() if full in self.gradients
         }
@@ -152,14 +153,14 @@ class Trace:
         # the delta of the input node is the sum over all its readers, and this layer's own share is wanted
         weight = info.parameters.get("weight")
         if info.kind == "dense" and delta is not None and weight is not None:
-            share: NDArray[Any] = delta @ self._weights[weight]
+            share: NDArray[Any] = delta @ self.values[weight]
             return share
         if len(inputs) == 1 and self._readers(inputs[0]) == 1:
             return self.deltas.get(inputs[0])
         return None
 
     def _readers(self, node: str) -> int:
-        return sum(info.calls for name, info in self._infos.items() if node in self._inputs[name])
+        return sum(node in inputs for inputs in self._inputs.values())
 
     def __contains__(self, name: object) -> bool:
         return name in self.layers
@@ -170,10 +171,6 @@ class Trace:
 
 def _one(parts: list[Any]) -> Any:
     return parts[0] if len(parts) == 1 else parts
-
-
-def _input_names(model: Model, info: LayerInfo) -> list[str]:
-    return [model._core.name_of(node) for node in model._inputs_of(info)]
 
 
 def trace_of(

@@ -28,7 +28,7 @@ ACTIVATIONS: dict[str, str] = {
     "relu": "max(z, 0), derivative 0 at 0 (Nair and Hinton, 2010)",
     "leaky_relu": "z for z > 0, else 0.01 z (Maas et al., 2013)",
     "elu": "z for z > 0, else exp(z) - 1 (Clevert et al., 2015)",
-    "selu": "1.0507 z for z > 0, else 1.7581 (exp(z) - 1): keeps mean 0 and variance 1 (Klambauer et al., 2017)",
+    "selu": "1.0507 z for z > 0, else 1.7581 (exp(z) - 1): mean 0, variance 1 stay (Klambauer et al., 2017)",
     "gelu": "z P(N(0, 1) <= z), by the error function (Hendrycks and Gimpel, 2016)",
     "silu": "z / (1 + exp(-z)), also known as swish (Elfwing et al., 2017)",
     "softplus": "log(1 + exp(z)), a smooth relu (Dugas et al., 2000)",

@@ -57,7 +57,7 @@ def as_array(value: Any, name: str = "x") -> Array:
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise _refused(name, array)
     if array.ndim == 0:
-        raise ShapeError(f"{name}: got a single number, expected an array with one row per sample")
+        raise ShapeError(f"{name}: got a single number, shape (), expected an array with one row per sample")
     if array.size == 0:
         raise ShapeError(
             f"{name}: it is empty, shape {array.shape}; expected at least one row and no axis of size 0"
@@ -188,7 +188,8 @@ def _parts(value: Any, nodes: Sequence[Node], name: str, what: str) -> list[tupl
         return [(name, value)]
     if not isinstance(value, list | tuple):
         raise ShapeError(
-            f"{name}: the model has {count} {what}, got one {type(value).__name__}; pass a list of {count} arrays"
+            f"{name}: the model has {count} {what}, got one {type(value).__name__}; pass a list of {count} "
+            "arrays"
         )
     if len(value) != count:
         raise ShapeError(f"{name}: the model has {count} {what}, got a list of {len(value)} arrays")
@@ -284,18 +285,21 @@ def _match_classes(array: Array, expected: tuple[int | None, ...], name: str) ->
             return array.view(np.uint8) if array.dtype.kind == "b" else array
         if array.shape[1:] == expected[1:]:
             raise DTypeError(
-                f"{name}: shape {array.shape} is that of probabilities, which are floats, but dtype is {array.dtype}; "
+                f"{name}: shape {array.shape} is that of probabilities, which are floats, but dtype is "
+                f"{array.dtype}; "
                 f"pass labels ({name}.argmax(axis=-1)) or floats ({name}.astype('float32'))"
             )
     elif array.shape[1:] == expected[1:]:
         return array
     elif array.shape[1:] == labels[1:]:
         raise DTypeError(
-            f"{name}: dtype is {array.dtype}, but labels must be integers; convert them with {name}.astype(int)"
+            f"{name}: dtype is {array.dtype}, but labels must be integers; convert them with "
+            f"{name}.astype(int)"
         )
     hint = f"; pass {name}[:, 0]" if array.shape[1:] == (1,) and len(labels) == 1 else ""
     raise ShapeError(
-        f"{name}: expected labels of shape {shape_text(labels)} or probabilities of shape {shape_text(expected)}, "
+        f"{name}: expected labels of shape {shape_text(labels)} or probabilities of shape "
+        f"{shape_text(expected)}, "
         f"got {array.shape}{hint}"
     )
 

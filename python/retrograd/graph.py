@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from retrograd import _core
-from retrograd._arguments import integer, numbers, text
+from retrograd._arguments import finite_numbers, integer, numbers, text
 from retrograd._core import Node
 from retrograd.errors import DTypeError, GraphError
 
@@ -105,10 +105,12 @@ def Variable(value: ArrayLike, name: str | None = None) -> Node:
 
     Raises
     ------
+    ArgumentError
+        A number that is not finite.
     DTypeError
         ``value`` is not made of numbers.
     """
-    return _core.variable(numbers("Variable", value), text("Variable: name", name))
+    return _core.variable(finite_numbers("Variable", value), text("Variable: name", name))
 
 
 def constant(value: ArrayLike, name: str | None = None) -> Node:

@@ -48,7 +48,7 @@ class History:
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch, counted from 1, with the lowest validation loss (the lowest loss where there is none)."""
+        """The epoch, counted from 1, with the lowest validation loss (the lowest loss if there is none)."""
         values = self.history.get("val_loss") or self.history.get("loss") or []
         finite = [(value, epoch) for epoch, value in enumerate(values, 1) if not math.isnan(value)]
         return min(finite)[1] if finite else None

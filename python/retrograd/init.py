@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from retrograd._arguments import Record, numbers, real, unknown
+from retrograd._arguments import Record, finite_numbers, real, unknown
 from retrograd.errors import ArgumentError
 
 # The arguments of each rule, with their defaults.
@@ -111,7 +111,7 @@ def resolve(who: str, value: Any) -> Initializer | np.ndarray[Any, np.dtype[np.f
     Raises
     ------
     ArgumentError
-        Not an initialiser.
+        Not an initialiser, or an array with a number that is not finite.
     DTypeError
         An array that is not made of numbers.
     """
@@ -122,7 +122,7 @@ def resolve(who: str, value: Any) -> Initializer | np.ndarray[Any, np.dtype[np.f
     if isinstance(value, tuple) and value and isinstance(value[0], str):
         return Initializer(*value)
     if isinstance(value, np.ndarray | list):
-        return numbers(who, value)
+        return finite_numbers(who, value)
     raise ArgumentError(
         f"{who}: expected a name, an object of rg.init or an array, got {value!r} ({type(value).__name__}); "
         f"names are {', '.join(_RULES)}"

@@ -79,7 +79,10 @@ class Layer(Record):
         return self._builder(list(nodes))
 
     def _shown(self) -> dict[str, Any]:
-        return self.__dict__
+        return {
+            name: str(value) if isinstance(value, Initializer) else value
+            for name, value in self.__dict__.items()
+        }
 
     # two layers of equal arguments are still two layers, each with its own weights
     __eq__ = object.__eq__

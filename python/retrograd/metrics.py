@@ -88,7 +88,8 @@ def top_k_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> float:
     true, predicted = _arrays("top_k_accuracy", y_true, y_pred)
     if not _has_classes(true, predicted):
         raise ShapeError(
-            f"top_k_accuracy: y_pred has shape {predicted.shape}, expected (n, classes) for labels {true.shape}"
+            f"top_k_accuracy: y_pred has shape {predicted.shape}, expected (n, classes) for labels "
+            f"{true.shape}"
         )
     if true.ndim == predicted.ndim:
         true = true.argmax(axis=-1)
@@ -188,7 +189,8 @@ def auc(y_true: ArrayLike, y_pred: ArrayLike, average: str = "auto") -> float:
     predicted = predicted.reshape(-1, predicted.shape[-1])
     if average == "binary" and predicted.shape[1] != 1:
         raise ArgumentError(
-            f"auc: average='binary' is for one column, got {predicted.shape[1]}; choose macro, weighted or micro"
+            f"auc: average='binary' is for one column, got {predicted.shape[1]}; choose macro, weighted or "
+            "micro"
         )
     areas, sizes = [], []
     for column in range(predicted.shape[1]):
@@ -243,7 +245,7 @@ def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
 
 def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """1 - sum (y_true - y_pred)^2 / sum (y_true - mean)^2: 1 is perfect, 0 is as good as the mean of each column.
+    """1 - sum (y_true - y_pred)^2 / sum (y_true - mean)^2: 1 is perfect, 0 as good as each column's mean.
 
     Constant targets give 1 where they are met exactly and 0 otherwise.
 
@@ -267,7 +269,8 @@ def _arrays(who: str, y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, Arra
     true, predicted = np.asarray(y_true), np.asarray(y_pred)
     if true.ndim == 0 or predicted.ndim == 0 or len(true) != len(predicted) or len(true) == 0:
         raise ShapeError(
-            f"{who}: y_true has shape {true.shape} and y_pred {predicted.shape}; expected as many rows, at least one"
+            f"{who}: y_true has shape {true.shape} and y_pred {predicted.shape}; expected as many rows, at "
+            "least one"
         )
     return true, predicted
 
@@ -327,7 +330,8 @@ def _counts(who: str, y_true: ArrayLike, y_pred: ArrayLike, average: str) -> tup
         )
     if average == "binary" and len(counts[0]) != 1:
         raise ArgumentError(
-            f"{who}: average='binary' is for one column, got {len(counts[0])}; choose macro, weighted or micro"
+            f"{who}: average='binary' is for one column, got {len(counts[0])}; choose macro, weighted or "
+            "micro"
         )
     return counts
 
@@ -407,7 +411,7 @@ def is_built_in(metric: Metric) -> bool:
 
 
 def probabilities(outputs: Array, link: str) -> Array:
-    """Outputs as probabilities: softmax or sigmoid of logits, or the outputs themselves. float64 or as they are"""
+    """Softmax or sigmoid of logits as float64, or the outputs themselves where ``link`` is neither."""
     if link == "softmax":
         z = outputs.astype(np.float64)
         z -= z.max(axis=-1, keepdims=True)

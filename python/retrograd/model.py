@@ -149,6 +149,12 @@ class BoundLayer:
         return f"<{self.kind} layer {self.name!r}: output {shape_text(self.output_shape)}>"
 
 
+def call_name(info: LayerInfo, role: str, call: int) -> str:
+    """The name of a layer's node in one of its calls: "dense_0.z", "dense_0@1.z"; "" for a role it lacks."""
+    first = info.nodes.get(role, "")
+    return f"{info.name}@{call}{first.removeprefix(info.name)}" if call and first else first
+
+
 class Summary:
     """What a model is made of, as a table: ``print(net.summary())``."""
 
@@ -181,7 +187,8 @@ class Summary:
         trained = f", {self.frozen:,} of them frozen" if self.frozen else ""
         parts = ", ".join(f"{name} {_bytes(size)}" for name, size in self.memory.items())
         return [
-            f"{self.parameters:,} parameters{trained}, {self.dtype}; {self.cost:,} multiply-adds for a sample",
+            f"{self.parameters:,} parameters{trained}, {self.dtype}; {self.cost:,} multiply-adds for a "
+            "sample",
             f"memory for a batch of {self.batch_size}: {parts}",
         ]
 
@@ -283,7 +290,7 @@ class Model:
         batch_size
             Rows that are computed at once: memory against speed, the values are the same.
         out
-            An array (a list of them for several outputs) of the model's dtype that receives the result.
+            A contiguous array of the model's dtype (a list of them for several outputs) for the result.
         threads
             None: chosen by the work. Any number gives the same bits.
 
@@ -297,32 +304,36 @@ class Model:
         ShapeError, DTypeError, ArgumentError
             x or out does not fit, or x has a value that is not finite.
         """
-        if type(x) is np.ndarray and self._single and out is None and threads is None and batch_size == 256:
+        plain = type(x) is np.ndarray and self._single and out is None and threads is None
+        if plain and batch_size == 256 and x.ndim and x.size:
             return self._core.predict([x], 256, 0, None)[0]  # a prediction of one row is mostly this line
         arrays = match_inputs(x, self._core.inputs)
-        outputs = self._out(out, len(arrays[0]))
         team = 0 if threads is None else integer("predict: threads", threads)
-        found = self._core.predict(arrays, integer("predict: batch_size", batch_size), team, outputs)
+        given = None if out is None else self._out(out, len(arrays[0]))
+        found = self._core.predict(arrays, integer("predict: batch_size", batch_size), team, given)
         if out is not None:
             return out
         return found[0] if len(found) == 1 else found
 
-    def _out(self, out: Any, rows: int) -> list[Array] | None:
-        if out is None:
-            return None
+    def _out(self, out: Any, rows: int) -> list[Array]:
         nodes = self._core.outputs
-        given = [out] if isinstance(out, np.ndarray) else list(out)
+        several = isinstance(out, list | tuple) and len(nodes) > 1
+        given = list(out) if several else [out]
         if len(given) != len(nodes):
             raise ShapeError(f"out: the model has {len(nodes)} outputs, got {len(given)} arrays")
         for i, (array, node) in enumerate(zip(given, nodes, strict=True)):
-            name = "out" if len(given) == 1 else f"out[{i}]"
+            name = f"out[{i}]" if several else "out"
             if not isinstance(array, np.ndarray) or array.dtype != self.dtype:
                 kind = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
                 raise DTypeError(f"{name}: expected an array of {self.dtype}, got {kind}")
             if array.shape != (rows, *node.shape[1:]):
                 raise ShapeError(f"{name}: expected shape {(rows, *node.shape[1:])}, got {array.shape}")
-            if not (array.flags.c_contiguous and array.flags.writeable):
-                raise ArgumentError(f"{name}: expected a C-contiguous array that can be written")
+            if not array.flags.writeable:
+                raise ArgumentError(f"{name}: it is read-only; give an array that can be written")
+            if not (array.flags.c_contiguous and array.flags.aligned):
+                raise ArgumentError(
+                    f"{name}: its rows do not lie one after another; give a contiguous array, or no out="
+                )
         return given
 
     __call__ = predict
@@ -332,7 +343,8 @@ class Model:
 
         An output that is a softmax or a sigmoid is taken as it is. Otherwise it is logits, and the loss the
         model was trained with decides: softmax for cross-entropy, sigmoid for binary cross-entropy. Before
-        any training one output means sigmoid, several mean softmax.
+        any training a last axis of 1 means sigmoid, a longer one softmax. Where the model has several
+        outputs, those that are values stay as they are.
 
         Raises
         ------
@@ -357,8 +369,11 @@ class Model:
             return ""
         link = self._links[k]
         if link == "none":
+            if len(self._links) > 1:
+                return ""  # values stay values beside the probabilities of other outputs
             raise StateError(
-                "predict_proba: the loss this model was trained with takes its outputs as values, not as logits; "
+                "predict_proba: the loss this model was trained with takes its outputs as values, not as "
+                "logits; "
                 "use predict"
             )
         return link or ("sigmoid" if len(node.shape) < 2 or node.shape[-1] == 1 else "softmax")
@@ -403,12 +418,12 @@ class Model:
         parameters
             Name -> array, or the path of a safetensors file.
         strict
-            Whether every name of the model must be given, and no other; else what is common is written.
+            Whether every parameter must be given, and no other name; else what is common is written.
 
         Raises
         ------
         ArgumentError
-            Missing and unexpected names, all of them listed.
+            Missing and unexpected names, all of them listed, or a number that is not finite.
         ShapeError
             An array of another shape.
         DTypeError
@@ -417,18 +432,18 @@ class Model:
             Not a safetensors file.
         """
         if isinstance(parameters, str | os.PathLike):
-            parameters = _core.read_tensors(os.fspath(parameters))
+            tensors = _core.read_tensors(os.fspath(parameters))
+            # a file of ours has the constants of its graph too, which are no parameters
+            parameters = {name: array for name, array in tensors.items() if not name.startswith("constant:")}
         if not isinstance(parameters, Mapping):
             raise ArgumentError(
-                f"set_parameters: expected a mapping of names to arrays or a path, got {type(parameters).__name__}"
+                "set_parameters: expected a mapping of names to arrays or a path, got "
+                f"{type(parameters).__name__}"
             )
         own = {**self.parameters, **self.buffers}
-        missing = [name for name in own if name not in parameters]
-        unexpected = [name for name in parameters if name not in own]
-        if strict and (missing or unexpected):
-            parts = [f"missing: {', '.join(missing)}"] if missing else []
-            parts += [f"unexpected: {', '.join(map(str, unexpected))}"] if unexpected else []
-            raise ArgumentError(f"set_parameters: {'; '.join(parts)}; strict=False writes what is common")
+        # constants of the graph are part of it and need not be given again
+        missing = [name for name in self.parameters if name not in parameters] if strict else []
+        unexpected = [str(name) for name in parameters if name not in own] if strict else []
         writes, wrong = [], []
         for name, view in own.items():
             if name not in parameters:
@@ -438,12 +453,26 @@ class Model:
                 raise DTypeError(f"set_parameters: {name} has dtype {array.dtype}, expected real numbers")
             if array.shape != view.shape:
                 wrong.append(f"{name} is {array.shape}, expected {view.shape}")
-            writes.append((view, array))
+            writes.append((name, view, array))
+        parts = [f"missing: {', '.join(missing)}"] if missing else []
+        parts += [f"unexpected: {', '.join(unexpected)}"] if unexpected else []
+        parts += [f"of another shape: {'; '.join(wrong)}"] if wrong else []
+        if missing or unexpected:
+            raise ArgumentError(f"set_parameters: {'; '.join(parts)}; strict=False writes what is common")
         if wrong:
-            raise ShapeError(f"set_parameters: {'; '.join(wrong)}")
+            raise ShapeError(f"set_parameters: {'; '.join(parts)}")
         # one of the arrays may be a view of this very model, so all are read before any is written
-        copies = [array.astype(view.dtype) for view, array in writes]
-        for (view, _), copy in zip(writes, copies, strict=True):
+        with np.errstate(over="ignore"):
+            copies = [(name, view, array.astype(view.dtype)) for name, view, array in writes]
+        for name, _, copy in copies:
+            finite = np.isfinite(copy)
+            if not finite.all():
+                index = tuple(int(i) for i in np.argwhere(~finite)[0])
+                raise ArgumentError(
+                    f"set_parameters: {name} has {copy[index]} at {list(index)}, expected numbers "
+                    f"that are finite in {self.dtype}"
+                )
+        for _, view, copy in copies:
             view[...] = copy
 
     @property
@@ -474,7 +503,7 @@ class Model:
         self._core.set_frozen(self.matching("unfreeze", patterns or ("*",)), False)
 
     def matching(self, who: str, patterns: Iterable[str]) -> list[str]:
-        """The parameters whose name, or whose layer's name, matches one of the patterns, in the model's order.
+        """The parameters whose name, or whose layer's name, matches a pattern, in the model's order.
 
         Raises
         ------
@@ -524,21 +553,21 @@ class Model:
                 return BoundLayer(self, info)
         raise unknown("model: layer", name, [info.name for info in infos])
 
-    def _inputs_of(self, info: LayerInfo) -> list[Node]:
-        """What a layer's first call was given: the walk back from its output ends at nodes that are not its own."""
-        name_of = self._core.name_of
+    def _inputs_of(self, info: LayerInfo, call: int = 0) -> list[Node]:
+        """What a call of a layer was given: where the walk back from its output leaves its own nodes."""
         layers = {layer.name for layer in self._core.layers()}
+        last = self._core.node(call_name(info, "z" if "z" in info.nodes else "a", call))
+        # some layers take several steps, of which only the last has a name
+        steps = {"add": "add", "multiply": "multiply", "rescale": "multiply"}.get(info.kind, "")
+        steps = "" if info.kind == "rescale" and last.op == "multiply" else steps
+        by_function = info.kind == "activation" and last.op != info.config.get("activation")
 
         def inside(node: Node) -> bool:
-            owner = name_of(node).rpartition(".")[0].partition("@")[0]
-            # a node without an owner may be a step within this layer, but only where the layer has inner
-            # steps
-            composed = info.kind in ("rescale", "add", "multiply", "activation")
-            return owner == info.name or (composed and owner not in layers and node.kind == "operation")
+            owner = self._core.name_of(node).rpartition(".")[0].partition("@")[0]
+            return owner not in layers and node.kind == "operation" and (by_function or node.op == steps)
 
-        first = info.nodes.get("z") or info.nodes["a"]
         found: list[Node] = []
-        open_nodes = [self._core.node(first)]
+        open_nodes = [last]
         while open_nodes:
             node = open_nodes.pop(0)
             for operand in node.inputs:
@@ -551,7 +580,7 @@ class Model:
         return found
 
     def trace(self, x: Any, y: Any, loss: Any, sample_weight: Any = None) -> Trace:
-        """Every number of one forward and backward pass over these samples: z, a, da, delta, dW, db, dx of each layer.
+        """Every number of one forward and backward pass: z, a, da, delta, dW, db and dx of each layer.
 
         Nothing is changed. See :class:`retrograd._trace.Trace`.
 
@@ -757,26 +786,26 @@ def Sequential(
 
     Raises
     ------
-    GraphError
+    ArgumentError
         The first is no Input, or a later one is neither a layer nor a function of a node.
     """
     if not isinstance(layers, list | tuple):
-        raise GraphError(f"Sequential: expected a list [rg.Input(shape), layer, ...], got {layers!r}")
+        raise ArgumentError(f"Sequential: expected a list [rg.Input(shape), layer, ...], got {layers!r}")
     if not layers or not isinstance(layers[0], Node) or layers[0].kind != "input":
         found = f"got {layers[0]!r}" if layers else "the list is empty"
-        raise GraphError(f"Sequential: begin with rg.Input(shape), the shape of one sample; {found}")
+        raise ArgumentError(f"Sequential: begin with rg.Input(shape), the shape of one sample; {found}")
     if len(layers) < 2:
-        raise GraphError("Sequential: there is nothing after the Input; add layers")
+        raise ArgumentError("Sequential: there is nothing after the Input; add layers")
     node = layers[0]
     for position, layer in enumerate(layers[1:], 1):
         if isinstance(layer, type):
-            raise GraphError(
+            raise ArgumentError(
                 f"Sequential: item {position} is the class {layer.__name__}; write {layer.__name__}(...)"
             )
         result = layer(node) if callable(layer) else None
         if not isinstance(result, Node):
             given = f"a function that returned {type(result).__name__}" if callable(layer) else f"{layer!r}"
-            raise GraphError(
+            raise ArgumentError(
                 f"Sequential: item {position} is {given}, expected a layer or a function that returns a node"
             )
         node = result

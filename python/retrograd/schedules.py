@@ -98,7 +98,9 @@ class Exponential(Schedule):
 
 
 class Cosine(Schedule):
-    """min_lr + (lr - min_lr) (1 + cos(pi t / total)) / 2 up to t = total, then min_lr (Loshchilov, Hutter, 2017)
+    """min_lr + (lr - min_lr) (1 + cos(pi t / total)) / 2 up to t = total, then min_lr
+
+    Without restarts (Loshchilov and Hutter, 2017).
 
     Raises
     ------

@@ -33,7 +33,7 @@ def _monitored(rule: str, monitor: str, trainer: Trainer) -> str:
         if monitor.startswith("val_") and not any(name.startswith("val_") for name in names):
             hint = " pass validation_data= or validation_split= to fit, or"
         raise ArgumentError(
-            f"{rule}: there is no {monitor!r} to watch;{nearest(monitor, names) if not hint else hint} "
+            f"{rule}: there is no {monitor!r} to watch;{hint or nearest(monitor, names)} "
             f"choose one of {', '.join(names)}"
         )
     return monitor
@@ -188,7 +188,8 @@ class LossChangeBelow(Rule):
         self._calm = self._calm + 1 if change < self.tol else 0
         if self._calm >= self.patience:
             trainer.stop(
-                f"LossChangeBelow: loss changed by {change:.3g}, less than {self.tol:g}, for {self._calm} epochs"
+                f"LossChangeBelow: loss changed by {change:.3g}, less than {self.tol:g}, for {self._calm} "
+                "epochs"
             )
 
 

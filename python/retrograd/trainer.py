@@ -35,7 +35,7 @@ _LAST = ("lr", "penalty", "gradient_norm", "seconds", "samples_per_second")
 
 
 class Objective:
-    """What is minimised: the losses of a model's outputs, as the core takes them and as targets must fit them.
+    """What is minimised: the losses of a model's outputs, for the core to take and targets to fit.
 
     Raises
     ------
@@ -57,7 +57,8 @@ class Objective:
             self.losses = [part for part in given if isinstance(part, Loss)]
             if len(self.losses) != count:
                 raise ArgumentError(
-                    f"Trainer: the model has {count} outputs, got {len(self.losses)} losses; pass a list of {count}"
+                    f"Trainer: the model has {count} outputs, got {len(self.losses)} losses; pass a list of "
+                    f"{count}"
                 )
         else:
             raise ArgumentError(
@@ -100,7 +101,8 @@ class Objective:
             )
             if not isinstance(result, Node):
                 raise ArgumentError(
-                    f"Trainer: loss {getattr(self.function, '__name__', 'function')!s} must return a node with one "
+                    f"Trainer: loss {getattr(self.function, '__name__', 'function')!s} must return a node "
+                    "with one "
                     f"value per sample, got {type(result).__name__}; build it from rg.ops"
                 )
             return result
@@ -222,13 +224,16 @@ class Trainer:
         self._seen: list[tuple[Array, Array]] = []
         self._plain_x, self._plain_y = self._plain_ranks()
 
-    def _plain_ranks(self) -> tuple[int, int]:
-        """The ranks of x and y for which a step needs no preparation; -1 where it always does."""
+    def _plain_ranks(self) -> tuple[int, tuple[int, ...]]:
+        """The ranks of x and y for which a step needs no preparation; -1 and none where it always does."""
         inputs, parts = self._model.inputs, self._objective.losses
         if len(inputs) != 1 or parts is None or len(parts) != 1 or not parts[0].built_in:
-            return -1, -1
-        rank = len(self._objective.outputs[0].shape)
-        return len(inputs[0].shape), rank - isinstance(parts[0], losses.CrossEntropy)
+            return -1, ()
+        shape = self._objective.outputs[0].shape
+        rank = len(shape)
+        if isinstance(parts[0], losses.CrossEntropy):
+            return len(inputs[0].shape), (rank - 1,)
+        return len(inputs[0].shape), (rank, 1) if shape[1:] == (1,) else (rank,)
 
     # -------------------------------------------------------------------------------------- properties
 
@@ -276,7 +281,7 @@ class Trainer:
 
     @property
     def optimizer_state(self) -> Views[Views[Array]]:
-        """What the optimizer remembers: ``trainer.optimizer_state["dense_0.weight"]["exp_avg"]``, writable views."""
+        """What the optimizer remembers, as views: ``optimizer_state["dense_0.weight"]["exp_avg"]``."""
         slots: dict[str, dict[str, Array]] = {}
         for parameter, slot, view in self._core.optimizer_state():
             slots.setdefault(parameter, {})[slot] = view
@@ -322,7 +327,8 @@ class Trainer:
         self, xb: Any, yb: Any, sample_weight: Any
     ) -> tuple[list[Array], list[Array], NDArray[np.float64] | None]:
         plain = type(xb) is np.ndarray and type(yb) is np.ndarray and sample_weight is None
-        if plain and xb.ndim == self._plain_x and yb.ndim == self._plain_y and yb.dtype.kind in "fiu":
+        plain = plain and xb.ndim == self._plain_x and yb.ndim in self._plain_y and yb.dtype.kind in "fiu"
+        if plain and xb.size and yb.size:
             # the core checks all the rest, and this is most of what a small step costs
             return [xb], [yb], None
         x = data.match_inputs(xb, self._model.inputs)
@@ -405,7 +411,7 @@ class Trainer:
         return self._core.gradients(*self._batch(xb, yb, sample_weight))
 
     def trace(self, x: Any, y: Any, sample_weight: Any = None) -> Trace:
-        """Every number of one forward and backward pass over these samples; see :class:`retrograd._trace.Trace`.
+        """Every number of one forward and backward pass; see :class:`retrograd._trace.Trace`.
 
         Raises
         ------
@@ -454,7 +460,8 @@ class Trainer:
             data.check_labels(array, part, self._objective.outputs[k].shape[-1] or 1, name)
         if self._metrics and len(ys) != len(self._objective.outputs):
             raise ArgumentError(
-                f"metrics: the model has {len(self._objective.outputs)} outputs but there are {len(ys)} targets, "
+                f"metrics: the model has {len(self._objective.outputs)} outputs but there are {len(ys)} "
+                "targets, "
                 "so they cannot be compared; leave metrics out"
             )
         return xs, ys, data.sample_weights(sample_weight, rows, f"{prefix}sample_weight")

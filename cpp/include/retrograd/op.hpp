@@ -76,7 +76,8 @@ class Op {
     // Multiply-adds of forward for one sample: what threads are worth is decided by it.
     [[nodiscard]] virtual std::int64_t cost(std::span<const Input>, const Shape& y) const { return y.size(); }
 
-    // The values an operand may have: labels in [0, limit), probabilities in [0, 1]; checked as a batch is gathered.
+    // The values an operand may have, low and high among them: labels 0 to classes - 1, probabilities 0 to 1; checked as
+    // a batch is gathered.
     struct Range {
         double low, high;
         bool bounded = false;

@@ -11,7 +11,10 @@
 #include <thread>
 #include <vector>
 
+#include <retrograd/error.hpp>
+
 #include "base/float_environment.hpp"
+#include "base/poll.hpp"
 
 #if defined(RETROGRAD_PARALLEL_OPENMP)
 #include <omp.h>
@@ -107,6 +110,18 @@ struct TeamState {
 };
 
 void Member::wait() const { state_->wait(size_); }
+
+void Member::ask(std::int64_t multiply_adds) const {
+    if (poll_ != nullptr) (*poll_)(multiply_adds);
+    if (size_ > 1 && (state_->phase.load(std::memory_order_relaxed) & TeamState::aborted) != 0) throw TeamAborted{};
+}
+
+void Poll::ask() {
+    const Clock::time_point now = Clock::now();
+    if (now - last_ < std::chrono::milliseconds(50)) return;
+    last_ = now;
+    if ((*stop_)()) throw Interrupted("interrupted; the last committed step stands");
+}
 
 namespace {
 

@@ -12,6 +12,7 @@
 
 namespace retrograd {
 
+class Poll;         // base/poll.hpp
 struct TeamState;  // what the members of one region share
 
 class Member {
@@ -43,14 +44,28 @@ class Member {
         if (size_ > 1) wait();
     }
 
+    // Between pieces of long work: throws where the caller wants to stop, or where another member failed.
+    void poll(std::int64_t multiply_adds) const {
+        if (poll_ != nullptr || size_ > 1) ask(multiply_adds);
+    }
+
+    // The same member, which asks whether to stop. Only the one that runs in the caller's thread may.
+    [[nodiscard]] Member asking(Poll* poll) const {
+        Member member = *this;
+        member.poll_ = poll;
+        return member;
+    }
+
     static Member alone() { return Member(0, 1, nullptr); }
 
   private:
     void wait() const;
+    void ask(std::int64_t multiply_adds) const;
 
     int index_;
     int size_;
     TeamState* state_;
+    Poll* poll_ = nullptr;
 };
 
 // CPUs this process may use: the affinity mask, the cgroup quota and OMP_NUM_THREADS, whichever is least; at least 1.

@@ -6,6 +6,7 @@
 #include "simd/vec.hpp"
 
 namespace retrograd::RG_ISA {
+namespace {
 
 // `x` may stand at any address. False where a result is not finite.
 template <class S, class T>
@@ -23,4 +24,5 @@ bool convert(const void* x, T* y, std::int64_t n) {
     return bad == 0;
 }
 
+}  // namespace
 }  // namespace retrograd::RG_ISA

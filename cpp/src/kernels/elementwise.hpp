@@ -8,6 +8,7 @@
 #include "kernels/table.hpp"
 
 namespace retrograd::RG_ISA {
+namespace {
 
 template <class F, class T>
 void unary_forward(const T* x, T* y, std::int64_t n) {
@@ -107,4 +108,5 @@ struct BinaryTable<T, RuleList<F...>> {
         {F::name, F::needs_inputs, F::needs_output, &binary_forward<F, T>, &binary_backward<F, T>}...};
 };
 
+}  // namespace
 }  // namespace retrograd::RG_ISA

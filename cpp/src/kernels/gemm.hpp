@@ -19,13 +19,19 @@ namespace {
 // ---- sizes
 
 #if defined(RG_SIMD_AVX512)
+inline constexpr bool tiles_have_edges = true;  // masks make part of a vector as cheap as a whole one
+#else
+inline constexpr bool tiles_have_edges = false;
+#endif
+
+#if defined(RG_SIMD_AVX512)
 inline constexpr int most_rows(int vectors) { return vectors <= 2 ? 14 : vectors == 4 ? 6 : 3; }
 #else
 inline constexpr int most_rows(int vectors) { return vectors <= 2 ? 6 : vectors == 4 ? 2 : 1; }
 #endif
 
 inline constexpr std::int64_t longest_block = 384;  // of K
-inline constexpr std::int64_t row_block = 8 * most_rows(2);
+inline constexpr std::int64_t row_block = (tiles_have_edges ? 8 : 16) * most_rows(2);
 template <class T>
 inline constexpr std::int64_t column_block = 32 * lanes<T>;
 
@@ -45,7 +51,13 @@ inline constexpr std::int64_t packed_a_size = (row_block / gemm_tile_rows<T> + 1
 template <class T>
 inline constexpr std::int64_t packed_b_size = column_block<T> * longest_block;
 template <class T>
-inline constexpr std::int64_t gemm_scratch_size = packed_a_size<T> + packed_b_size<T>;
+inline constexpr std::int64_t gemm_inner_scratch = packed_a_size<T> + packed_b_size<T>;
+
+// C^T, where C is made from exchanged roles: this many of its columns at once.
+inline constexpr std::int64_t exchanged_rows = 64;
+inline constexpr std::int64_t exchanged_size = 32768;
+template <class T>
+inline constexpr std::int64_t gemm_scratch_size = gemm_inner_scratch<T> + exchanged_size;
 
 // K in equal blocks that depend on its length alone.
 struct Blocks {
@@ -71,12 +83,6 @@ struct Tile {
     std::int64_t last;  // columns of the last vector
 };
 
-#if defined(RG_SIMD_AVX512)
-inline constexpr bool tiles_have_edges = true;  // masks make part of a vector as cheap as a whole one
-#else
-inline constexpr bool tiles_have_edges = false;
-#endif
-
 template <class T, bool Last>
 RG_INLINE Vec<T> load_part(const T* p, std::int64_t last) {
     if constexpr (tiles_have_edges && Last) {
@@ -91,6 +97,14 @@ void multiply_tile(const Tile<T>& t) {
     constexpr int L = lanes<T>;
     Vec<T> sum[R][C] = {};
     const T *a = t.a, *b = t.b;
+    if (t.before != nullptr && t.k >= 32) {  // asked for now, it is there when the sums are done
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+            for (int c = 0; c < C * L * static_cast<int>(sizeof(T)); c += 64) {
+                __builtin_prefetch(reinterpret_cast<const char*>(t.before + r * t.c_row) + c, 1);
+            }
+        }
+    }
     const std::int64_t a_row = t.a_row, a_col = t.a_col, b_row = t.b_row, last = t.last;
     for (std::int64_t p = t.k; p > 0; --p) {
         Vec<T> vb[C];
@@ -198,10 +212,10 @@ struct Matrix {
     [[nodiscard]] RG_MEMBER const T* at(std::int64_t i, std::int64_t j) const { return p + i * row + j * col; }
 };
 
-// to[p * width + j] = b(p, j) for k x columns numbers, zeros up to the next whole vector.
+// to[p * width + j] = b(p, j) for k x columns numbers; `to` has whole vectors, which may end in anything.
 template <class T>
 void pack_b(Matrix<T> b, std::int64_t k, std::int64_t columns, T* to, std::int64_t width) {
-    if (b.row == 1 && b.col != 1) return turn_padded(b.p, b.col, columns, k, to, width);
+    if (b.row == 1 && b.col != 1) return turn(b.p, b.col, columns, k, to, width);
     for (std::int64_t p = 0; p < k; ++p, to += width) {
         if (b.col == 1) {
             for (std::int64_t j = 0; j < columns; j += lanes<T>) store(to + j, load_next(b.at(p, j), columns - j));
@@ -229,6 +243,7 @@ struct Product {
     const T* before;
     std::int64_t c_row;
     const T* bias;
+    std::int64_t bias_step;  // 0: one value for all columns
 };
 
 template <class T>
@@ -342,6 +357,105 @@ void multiply(const Product<T>& p, T* scratch) {
     }
 }
 
+// ---- one row against a B whose columns lie in memory as rows: turned in registers, without a copy
+
+template <class T>
+void multiply_turned_row(const Product<T>& p) {
+    constexpr int L = lanes<T>, S = strip<T>, groups = 2;  // two chains of sums hide each other's latency
+    const Blocks blocks(p.k);
+    for (std::int64_t j = 0; j < p.columns; j += groups * L) {
+        const std::int64_t left = p.columns - j;
+        const LaneRows<T> near(p.b.at(0, j), p.b.col, left);
+        const LaneRows<T> far(p.b.at(0, left > L ? j + L : j), p.b.col, left > L ? left - L : left);
+        Vec<T> whole[groups] = {};
+        if (p.before != nullptr) {
+            whole[0] = load_next(p.before + j, left);
+            if (left > L) whole[1] = load_next(p.before + j + L, left - L);
+        }
+        for (std::int64_t block = 0; block < blocks.count; ++block) {
+            const std::int64_t k0 = blocks.begin(block), k1 = blocks.begin(block + 1);
+            Vec<T> sum[groups] = {}, column[groups][S];
+            std::int64_t q = k0;
+            for (; q + S <= k1; q += S) {
+                turn_strip(near, q, column[0]);
+                turn_strip(far, q, column[1]);
+                for (int e = 0; e < S; ++e) {
+                    const Vec<T> a = broadcast(*p.a.at(0, q + e));
+                    sum[0] = fma(a, column[0][e], sum[0]);
+                    sum[1] = fma(a, column[1][e], sum[1]);
+                }
+            }
+            if (q < k1) {  // the last strip laps over the one before
+                turn_strip(near, k1 - S, column[0]);
+                turn_strip(far, k1 - S, column[1]);
+                for (; q < k1; ++q) {
+                    const Vec<T> a = broadcast(*p.a.at(0, q));
+                    sum[0] = fma(a, column[0][q - (k1 - S)], sum[0]);
+                    sum[1] = fma(a, column[1][q - (k1 - S)], sum[1]);
+                }
+            }
+            const bool first = block == 0 && p.before == nullptr;
+            for (int g = 0; g < groups; ++g) whole[g] = first ? sum[g] : whole[g] + sum[g];
+        }
+        for (int g = 0; g < groups && left > g * L; ++g) {
+            Vec<T> v = whole[g];
+            const std::int64_t at = j + g * L;
+            if (p.bias != nullptr) {
+                v = v + (p.bias_step == 0 ? broadcast(*p.bias) : load_next(p.bias + at, left - g * L));
+            }
+            store_next(p.c + at, v, left - g * L);
+        }
+    }
+}
+
+// ---- the same product with the roles of A and B exchanged: C^T = B^T A^T, then turned back
+
+template <class T>
+void multiply_exchanged(const Product<T>& p, T* scratch) {
+    T* const result = scratch + gemm_inner_scratch<T>;
+    constexpr int L = lanes<T>;
+    for (std::int64_t i0 = 0; i0 < p.rows; i0 += exchanged_rows) {
+        const std::int64_t rows = least(exchanged_rows, p.rows - i0), width = round_up(rows, L);
+        const std::int64_t most = exchanged_size / width / L * L;
+        for (std::int64_t j0 = 0; j0 < p.columns; j0 += most) {
+            const std::int64_t columns = least(most, p.columns - j0), corner = i0 * p.c_row + j0;
+            if (p.before != nullptr) turn(p.before + corner, p.c_row, rows, columns, result, width);
+            multiply(Product<T>{columns, rows, p.k,
+                                {p.b.at(0, j0), p.b.col, p.b.row},
+                                {p.a.at(i0, 0), p.a.col, p.a.row},
+                                result, p.before == nullptr ? nullptr : result, width, nullptr, 0},
+                     scratch);
+            for (std::int64_t j = 0; j < columns; j += L) {
+                const std::int64_t left = columns - j;
+                const LaneRows<T> lane(result + j * width, width, left);
+                const Vec<T> bias = p.bias == nullptr ? Vec<T>{} : load_next(p.bias + j0 + j, left);
+                for (std::int64_t i = 0; i < rows; i += strip<T>) {
+                    Vec<T> column[strip<T>];
+                    turn_strip(lane, i, column);
+                    T* const c = p.c + corner + i * p.c_row + j;
+                    for (int e = 0; e < strip<T> && i + e < rows; ++e) {
+                        store_next(c + e * p.c_row, p.bias == nullptr ? column[e] : column[e] + bias, left);
+                    }
+                }
+            }
+        }
+    }
+}
+
+// Copying an element costs about as much as this many products.
+template <class T>
+inline constexpr std::int64_t copy_cost = (lanes<T> + 1) / 2;
+
+// Whether to turn C is less work than to turn B, and the parts of vectors that would be idle are fewer.
+template <class T>
+RG_INLINE bool exchange_pays(const Product<T>& p) {
+    if (p.rows > 2 * exchanged_rows) return false;
+    const std::int64_t direct = p.k * (p.rows * round_up(p.columns, lanes<T>) + copy_cost<T> * p.columns);
+    const std::int64_t exchanged = p.k * (p.columns * round_up(p.rows, lanes<T>) + copy_cost<T> * p.rows) +
+                                   copy_cost<T> * p.rows * p.columns;
+    return exchanged < direct;
+}
+
 template <class T>
 RG_INLINE T fused_scalar(T a, T b, T c) {
     if constexpr (!has_fma) {
@@ -371,21 +485,30 @@ void multiply_tiny(const Product<T>& p) {
 inline constexpr std::int64_t tiny_products = 64;
 
 template <class T>
+RG_INLINE void multiply_best(const Product<T>& p, T* scratch) {
+    if (p.k == 0 || (p.rows * p.columns * p.k <= tiny_products && p.k <= longest_block)) return multiply_tiny(p);
+    const bool is_turned = p.b.row == 1 && p.b.col != 1;
+    if (is_turned && p.rows == 1 && p.k >= strip<T>) return multiply_turned_row(p);
+    if (p.columns == 1 && p.c_row == 1 && p.a.col == 1 && p.k >= strip<T>) {  // A times one vector
+        return multiply_turned_row(Product<T>{1, p.rows, p.k, {p.b.p, p.b.col, p.b.row}, {p.a.p, p.a.col, p.a.row}, p.c,
+                                          p.before, p.rows, p.bias, 0});
+    }
+    if (is_turned && exchange_pays(p)) return multiply_exchanged(p, scratch);
+    multiply(p, scratch);
+}
+
+template <class T>
 void gemm(const MatrixProduct<T>& m, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
           std::int64_t column_end, T* scratch) {
     const std::int64_t rows = row_end - row_begin, columns = column_end - column_begin;
     const std::int64_t corner = row_begin * m.c_row + column_begin;
     T* const out = (m.z != nullptr ? m.z : m.c) + corner;
-    const Product<T> p{rows, columns, m.k,
-                       {m.a + row_begin * m.a_row, m.a_row, m.a_col},
-                       {m.b + column_begin * m.b_col, m.b_row, m.b_col},
-                       out, m.accumulate ? m.c + corner : nullptr, m.c_row,
-                       m.bias == nullptr ? nullptr : m.bias + column_begin};
-    if (m.k == 0 || (m.k <= longest_block && rows * columns * m.k <= tiny_products)) {
-        multiply_tiny(p);
-    } else {
-        multiply(p, scratch);
-    }
+    multiply_best(Product<T>{rows, columns, m.k,
+                             {m.a + row_begin * m.a_row, m.a_row, m.a_col},
+                             {m.b + column_begin * m.b_col, m.b_row, m.b_col},
+                             out, m.accumulate ? m.c + corner : nullptr, m.c_row,
+                             m.bias == nullptr ? nullptr : m.bias + column_begin, 1},
+                  scratch);
     if (m.activation != nullptr) {
         for (std::int64_t i = 0; i < rows; ++i) m.activation(out + i * m.c_row, m.c + corner + i * m.c_row, columns);
     }

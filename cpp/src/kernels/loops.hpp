@@ -6,6 +6,7 @@
 #include "simd/vec.hpp"
 
 namespace retrograd::RG_ISA {
+namespace {
 
 // The next vector of `left` elements that are still to come; zeros behind the end.
 template <class T>
@@ -27,4 +28,5 @@ RG_INLINE T first_lane(Vec<T> v) {
     return v[0];
 }
 
+}  // namespace
 }  // namespace retrograd::RG_ISA

@@ -6,6 +6,7 @@
 #include "kernels/table.hpp"
 
 namespace retrograd::RG_ISA {
+namespace {
 
 template <class F, class T>
 void loss_forward(const T* z, const T* t, T* value, std::int64_t rows, std::int64_t columns, T parameter) {
@@ -72,4 +73,5 @@ struct LossTable<T, RuleList<F...>> {
                                               F::target_high, &loss_forward<F, T>, &loss_backward<F, T>}...};
 };
 
+}  // namespace
 }  // namespace retrograd::RG_ISA

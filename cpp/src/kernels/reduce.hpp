@@ -4,6 +4,7 @@
 #include "kernels/loops.hpp"
 
 namespace retrograd::RG_ISA {
+namespace {
 
 template <class T>
 T sum_all(const T* x, std::int64_t n) {
@@ -93,4 +94,5 @@ void sum_columns(const T* x, std::int64_t row, std::int64_t rows, std::int64_t c
     }
 }
 
+}  // namespace
 }  // namespace retrograd::RG_ISA

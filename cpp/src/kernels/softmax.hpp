@@ -5,6 +5,7 @@
 #include "simd/math.hpp"
 
 namespace retrograd::RG_ISA {
+namespace {
 
 // The blocks of a row: part j of 16 logical lanes, so that sums have the same bits on every instruction set.
 template <class T>
@@ -194,4 +195,5 @@ void cross_entropy_soft_backward(const T* p, const T* target, const T* dvalue, T
     }
 }
 
+}  // namespace
 }  // namespace retrograd::RG_ISA

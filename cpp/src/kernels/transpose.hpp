@@ -40,70 +40,72 @@ RG_INLINE Vec<double> mix_low(Vec<double> a, Vec<double> b) { return Vec<double>
 RG_INLINE Vec<double> mix_high(Vec<double> a, Vec<double> b) { return Vec<double>{a[1], b[1]}; }
 #endif
 
-// One strip of 16 bytes from each of p, p + step, p + 2 step, ...
 template <class T>
-RG_INLINE Vec<T> load_strips(const T* p, std::int64_t step) {
+inline constexpr int strip = 16 / static_cast<int>(sizeof(T));  // elements that are turned at once, of each row
+
+// As many rows as a vector has lanes, `row` elements apart. Where only `count` exist the last one stands for the rest.
+template <class T>
+struct LaneRows {
+    const T* p[lanes<T>];
+
+    RG_MEMBER LaneRows(const T* first, std::int64_t row, std::int64_t count) {
+        for (int i = 0; i < lanes<T>; ++i) p[i] = first + (i < count ? i : count - 1) * row;
+    }
+};
+
+// column[e] lane i = row i, element at + e, for a strip of elements.
+template <class T>
+RG_INLINE void turn_strip(const LaneRows<T>& rows, std::int64_t at, Vec<T>* column) {
+    constexpr int S = strip<T>;
+    Vec<T> v[S];
+    for (int i = 0; i < S; ++i) {
+#if defined(RG_SIMD_AVX512) || defined(RG_SIMD_AVX2)
+        typedef float Words __attribute__((vector_size(16)));
+        Words part[lanes<T> / S];
+        for (int g = 0; g < lanes<T> / S; ++g) __builtin_memcpy(&part[g], rows.p[i + g * S] + at, sizeof part[g]);
+        const auto low = __builtin_shufflevector(part[0], part[1], 0, 1, 2, 3, 4, 5, 6, 7);
 #if defined(RG_SIMD_AVX512)
-    const __m256 low = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((const float*)p)),
-                                            _mm_loadu_ps((const float*)(p + step)), 1);
-    const __m256 high = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((const float*)(p + 2 * step))),
-                                             _mm_loadu_ps((const float*)(p + 3 * step)), 1);
-    typedef float Half __attribute__((vector_size(32)));
-    return (Vec<T>)__builtin_shufflevector((Half)low, (Half)high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-#elif defined(RG_SIMD_AVX2)
-    return (Vec<T>)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps((const float*)p)),
-                                        _mm_loadu_ps((const float*)(p + step)), 1);
+        const auto high = __builtin_shufflevector(part[2], part[3], 0, 1, 2, 3, 4, 5, 6, 7);
+        v[i] = (Vec<T>)__builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 #else
-    static_cast<void>(step);
-    return load(p);
+        v[i] = (Vec<T>)low;
 #endif
-}
-
-// column[q] lane i = p[i * row + q], for a whole square of lanes x lanes.
-template <class T>
-RG_INLINE void turn_square(const T* p, std::int64_t row, Vec<T>* column) {
-    constexpr int strip = 16 / static_cast<int>(sizeof(T));
-    for (int first = 0; first < lanes<T>; first += strip) {
-        Vec<T> v[strip];
-        for (int i = 0; i < strip; ++i) v[i] = load_strips(p + i * row + first, strip * row);
-        if constexpr (strip == 4) {
-            using Wide = Vec<double>;
-            const auto a = (Wide)mix_low(v[0], v[1]), b = (Wide)mix_high(v[0], v[1]);
-            const auto c = (Wide)mix_low(v[2], v[3]), d = (Wide)mix_high(v[2], v[3]);
-            column[first] = (Vec<T>)mix_low(a, c);
-            column[first + 1] = (Vec<T>)mix_high(a, c);
-            column[first + 2] = (Vec<T>)mix_low(b, d);
-            column[first + 3] = (Vec<T>)mix_high(b, d);
-        } else {
-            column[first] = mix_low(v[0], v[1]);
-            column[first + 1] = mix_high(v[0], v[1]);
-        }
+#else
+        static_assert(lanes<T> == S);
+        v[i] = load(rows.p[i] + at);
+#endif
+    }
+    if constexpr (S == 4) {
+        using Wide = Vec<double>;
+        const auto a = (Wide)mix_low(v[0], v[1]), b = (Wide)mix_high(v[0], v[1]);
+        const auto c = (Wide)mix_low(v[2], v[3]), d = (Wide)mix_high(v[2], v[3]);
+        column[0] = (Vec<T>)mix_low(a, c);
+        column[1] = (Vec<T>)mix_high(a, c);
+        column[2] = (Vec<T>)mix_low(b, d);
+        column[3] = (Vec<T>)mix_high(b, d);
+    } else {
+        column[0] = mix_low(v[0], v[1]);
+        column[1] = mix_high(v[0], v[1]);
     }
 }
 
-// The same where only `rows` x `columns` numbers exist; zeros stand for the others.
+// to[q * to_row + i] = from[i * from_row + q] for i < rows and q < columns. `to` has whole vectors of i; what it holds
+// behind `rows` means nothing.
 template <class T>
-RG_INLINE void turn_some(const T* p, std::int64_t row, std::int64_t rows, std::int64_t columns, Vec<T>* column) {
-    if (rows >= lanes<T> && columns >= lanes<T>) return turn_square(p, row, column);
-    T square[lanes<T> * lanes<T>];
-    for (int i = 0; i < lanes<T>; ++i) {
-        const Vec<T> v = i < rows ? load_next(p + i * row, columns) : Vec<T>{};
-        store(square + i * lanes<T>, v);
-    }
-    turn_square<T>(square, lanes<T>, column);
-}
-
-// to[q * to_row + i] = from[i * from_row + q] for i < rows and q < columns; each row of `to` has whole vectors, filled
-// with zeros.
-template <class T>
-void turn_padded(const T* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, T* to,
-                 std::int64_t to_row) {
+void turn(const T* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, T* to, std::int64_t to_row) {
+    Vec<T> column[strip<T>];
     for (std::int64_t i = 0; i < rows; i += lanes<T>) {
-        for (std::int64_t q = 0; q < columns; q += lanes<T>) {
-            Vec<T> column[lanes<T>];
-            turn_some(from + i * from_row + q, from_row, rows - i, columns - q, column);
-            const std::int64_t some = columns - q < lanes<T> ? columns - q : lanes<T>;
-            for (std::int64_t e = 0; e < some; ++e) store(to + (q + e) * to_row + i, column[e]);
+        const LaneRows<T> lane(from + i * from_row, from_row, rows - i);
+        if (columns < strip<T>) {
+            for (std::int64_t q = 0; q < columns; ++q) {
+                for (int e = 0; e < lanes<T>; ++e) to[q * to_row + i + e] = lane.p[e][q];
+            }
+            continue;
+        }
+        for (std::int64_t q = 0; q < columns; q += strip<T>) {
+            const std::int64_t at = q + strip<T> <= columns ? q : columns - strip<T>;  // the last strip laps over
+            turn_strip(lane, at, column);
+            for (int e = 0; e < strip<T>; ++e) store(to + (at + e) * to_row + i, column[e]);
         }
     }
 }

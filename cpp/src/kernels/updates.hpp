@@ -7,6 +7,7 @@
 #include "kernels/table.hpp"
 
 namespace retrograd::RG_ISA {
+namespace {
 
 template <class T>
 struct Step {
@@ -57,4 +58,5 @@ struct UpdateTable<T, RuleList<F...>> {
     static constexpr UpdateKernel<T> list[] = {{F::name, &update<F, T>}...};
 };
 
+}  // namespace
 }  // namespace retrograd::RG_ISA

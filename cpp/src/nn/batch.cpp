@@ -1,6 +1,7 @@
 #include "nn/batch.hpp"
 
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <type_traits>
@@ -125,7 +126,7 @@ bool gather_index(const ArrayView& a, const std::byte* row, std::int32_t* out, c
         for_elements(a, row, 1, k, [&](const std::byte* p, std::int64_t i) {
             const auto raw = value(p);
             const auto wide = static_cast<std::int64_t>(raw);
-            good &= index_allowed(wide, range) && wide == static_cast<std::int32_t>(wide);
+            good &= index_allowed(wide, range) && wide == static_cast<std::int32_t>(wide) && (wide < 0) == (raw < 0);
             out[i] = static_cast<std::int32_t>(wide);
         });
     });
@@ -135,10 +136,9 @@ bool gather_index(const ArrayView& a, const std::byte* row, std::int32_t* out, c
 std::string number(double value) {
     if (std::isnan(value)) return "NaN";
     if (std::isinf(value)) return value > 0 ? "infinity" : "-infinity";
-    std::string text = std::to_string(value);
-    while (text.size() > 1 && text.back() == '0') text.pop_back();
-    if (text.back() == '.') text.pop_back();
-    return text;
+    char text[32];
+    const std::to_chars_result end = std::to_chars(text, text + sizeof text, value);
+    return {text, end.ptr};
 }
 
 }  // namespace
@@ -194,6 +194,10 @@ void throw_bad_row(std::span<const Feed> feeds, const Rows& rows, const BadRow& 
     const ArrayView& a = *feed.array;
     const std::int64_t row = rows[bad.position()];
     std::string message = a.name + ": ";
+    const auto exact = [](auto value) {
+        if constexpr (std::is_integral_v<decltype(value)>) return std::to_string(value);
+        else return number(static_cast<double>(value));
+    };
     with_reader(a, [&](auto value) {
         std::int64_t k = 0;
         bool found = false;
@@ -209,14 +213,14 @@ void throw_bad_row(std::span<const Feed> feeds, const Rows& rows, const BadRow& 
                 message += number(v) + place + "; remove or replace missing and infinite values first";
                 found = true;
             } else if (!std::isfinite(static_cast<T>(v))) {
-                message += std::to_string(v) + place + " is too large for float32; scale it, or use dtype=\"float64\"";
+                message += number(v) + place + " is too large for float32; scale it, or use dtype=\"float64\"";
                 found = true;
             } else if (!allowed(v, feed.range) && feed.range.bounded) {
-                message += (a.integral() ? std::to_string(static_cast<std::int64_t>(raw)) : number(v)) + place +
+                message += exact(raw) + place +
                            " is outside of the expected range " + number(feed.range.low) + ".." + number(feed.range.high);
                 found = true;
             } else if (a.integral() && std::abs(v) > std::numeric_limits<std::int32_t>::max()) {
-                message += number(v) + place + " does not fit in 32 bits";
+                message += exact(raw) + place + " does not fit in 32 bits";
                 found = true;
             }
         });
@@ -251,10 +255,6 @@ ArrayView fitted(const ArrayView& array, const GraphNode& node) {
     if (a.shape.size() + 1 == rank && node.shape.dims.back() == 1) {  // (n,) meets (n, 1)
         a.shape.push_back(1);
         a.strides.push_back(element_size(a.type));
-    }
-    if (a.shape.size() == rank + 1 && a.shape.back() == 1 && node.dtype == DType::index) {  // labels (n, 1) meet (n,)
-        a.shape.pop_back();
-        a.strides.pop_back();
     }
     bool same = a.shape.size() == rank;
     for (std::size_t i = 1; same && i < rank; ++i) same = a.shape[i] == node.shape.dims[i - 1];

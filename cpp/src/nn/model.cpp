@@ -8,6 +8,7 @@
 #include <retrograd/initializers.hpp>
 
 #include "base/aligned_buffer.hpp"
+#include "base/poll.hpp"
 #include "kernels/table.hpp"
 #include "nn/batch.hpp"
 #include "plan/threads.hpp"
@@ -179,8 +180,9 @@ void Model<T>::predict(std::span<const ArrayView> x, std::span<const std::span<T
     Rows part;
     workspace->bind(batch);
     workspace->prepare(false, false);
-    run_team(members, [&](const Member& member) {
-        Poll poll(interrupted ? &interrupted : nullptr);
+    Poll poll(&interrupted);
+    run_team(members, [&](const Member& alike) {
+        const Member member = alike.index() == 0 && interrupted ? alike.asking(&poll) : alike;
         for (std::int64_t first = 0; first < rows; first += batch) {
             if (member.index() == 0) {
                 part = {nullptr, first, std::min(batch, rows - first)};
@@ -193,7 +195,7 @@ void Model<T>::predict(std::span<const ArrayView> x, std::span<const std::span<T
             gather(std::span<const Feed>(feeds), part, *workspace, member, bad);
             member.barrier();
             if (bad.any()) return;
-            workspace->forward(member, member.index() == 0 ? &poll : nullptr);
+            workspace->forward(member);
             for (std::size_t k = 0; k < outputs_.size(); ++k) {
                 const std::span<const T> y = workspace->value(outputs_[k]);
                 const std::int64_t size = (*graph_)[outputs_[k]].shape.size();

@@ -9,10 +9,11 @@ namespace retrograd {
 
 namespace {
 
-// Hands the gradient of a broadcast operand on: `derive(begin, end, g, accumulate)` writes dL/d operand for the
-// elements [begin, end) of the result; where the operand is repeated they are summed by way of `shared`.
+// Hands the gradient of a broadcast operand on: `derive(begin, end, g, accumulate)` writes dL/d operand for
+// the elements [begin, end) of the result; where the operand is repeated they are summed by way of `shared`.
 template <int N, class T, class Derive>
-void operand_gradient(const Run<T>& r, const Strides<N>& strides, int operand, const Member& member, Derive&& derive) {
+void operand_gradient(const Run<T>& r, const Strides<N>& strides, int operand, const Member& member,
+                      Derive&& derive) {
     const auto i = static_cast<std::size_t>(operand);
     if (r.dx[i].empty()) return;
     const bool accumulate = r.accumulate[i] != 0;
@@ -52,7 +53,8 @@ class Binary : public OpBase<Binary> {
         expect_real(inputs, who);
         return broadcast_shapes(inputs, who);
     }
-    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape& y, std::int64_t n) const override {
+    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape& y,
+                                           std::int64_t n) const override {
         return gradient_shared_size<2>(in, y, n);
     }
 
@@ -78,8 +80,8 @@ class Binary : public OpBase<Binary> {
         for (const int operand : {0, 1}) {
             operand_gradient(r, strides, operand, member, [&](auto begin, auto end, T* g, bool accumulate) {
                 strides.pieces(begin, end, [&](std::int64_t i, const auto& at, std::int64_t n) {
-                    f.backward(operand, a + at[0], a_step, b + at[1], b_step, y + i, r.dy.data() + i, g + i, n,
-                               accumulate);
+                    f.backward(operand, a + at[0], a_step, b + at[1], b_step, y + i, r.dy.data() + i, g + i,
+                               n, accumulate);
                 });
             });
         }
@@ -96,9 +98,9 @@ struct Relation {
 };
 
 constexpr Relation relations[] = {
-    {"less", true, false, false, false},     {"less_equal", true, true, false, false},
-    {"greater", false, false, true, false},  {"greater_equal", false, true, true, false},
-    {"equal", false, true, false, false},    {"not_equal", true, false, true, true},
+    {"less", true, false, false, false},    {"less_equal", true, true, false, false},
+    {"greater", false, false, true, false}, {"greater_equal", false, true, true, false},
+    {"equal", false, true, false, false},   {"not_equal", true, false, true, true},
 };
 
 class Comparison : public OpBase<Comparison> {
@@ -120,7 +122,8 @@ class Comparison : public OpBase<Comparison> {
             strides.pieces(begin, end, [&](std::int64_t i, const auto& at, std::int64_t n) {
                 const T *a = r.x[0].data() + at[0], *b = r.x[1].data() + at[1];
                 for (std::int64_t j = 0; j < n; ++j) {
-                    r.y[static_cast<std::size_t>(i + j)] = holds(a[j * strides.step(0)], b[j * strides.step(1)]) ? T(1) : T(0);
+                    r.y[static_cast<std::size_t>(i + j)] =
+                        holds(a[j * strides.step(0)], b[j * strides.step(1)]) ? T(1) : T(0);
                 }
             });
         });
@@ -132,7 +135,10 @@ class Comparison : public OpBase<Comparison> {
   private:
     template <class T>
     [[nodiscard]] bool holds(T a, T b) const {
-        return a < b ? relation_.less : a > b ? relation_.greater : a == b ? relation_.equal : relation_.unordered;
+        return a < b    ? relation_.less
+               : a > b  ? relation_.greater
+               : a == b ? relation_.equal
+                        : relation_.unordered;
     }
 
     const Relation& relation_;
@@ -149,7 +155,8 @@ class Where : public OpBase<Where> {
         expect_real(inputs, who);
         return broadcast_shapes(inputs, who);
     }
-    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape& y, std::int64_t n) const override {
+    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape& y,
+                                           std::int64_t n) const override {
         return gradient_shared_size<3>(in, y, n);
     }
 
@@ -158,10 +165,12 @@ class Where : public OpBase<Where> {
         const auto strides = broadcast_strides<3>(r.inputs, *r.shape, r.batch);
         member.for_range(strides.count(), chunk, [&](std::int64_t begin, std::int64_t end) {
             strides.pieces(begin, end, [&](std::int64_t i, const auto& at, std::int64_t n) {
-                const T *condition = r.x[0].data() + at[0], *a = r.x[1].data() + at[1], *b = r.x[2].data() + at[2];
+                const T *condition = r.x[0].data() + at[0], *a = r.x[1].data() + at[1],
+                        *b = r.x[2].data() + at[2];
                 T* y = r.y.data() + i;
                 for (std::int64_t j = 0; j < n; ++j) {
-                    y[j] = condition[j * strides.step(0)] != T(0) ? a[j * strides.step(1)] : b[j * strides.step(2)];
+                    y[j] = condition[j * strides.step(0)] != T(0) ? a[j * strides.step(1)]
+                                                                  : b[j * strides.step(2)];
                 }
             });
         });
@@ -189,7 +198,8 @@ class Where : public OpBase<Where> {
 }  // namespace
 
 OpPtr make_binary(std::string_view name, const Attributes& attributes) {
-    const Both<BinaryKernel> kernel{find_kernel(kernels<float>().binary, name), find_kernel(kernels<double>().binary, name)};
+    const Both<BinaryKernel> kernel{find_kernel(kernels<float>().binary, name),
+                                    find_kernel(kernels<double>().binary, name)};
     if (kernel.f == nullptr) return nullptr;
     allow_attributes(attributes, name, {});
     return std::make_shared<Binary>(kernel);

@@ -18,9 +18,10 @@ const Attribute& get(const Attributes& attributes, const std::string& name) {
 
 template <class Value>
 [[noreturn]] void wrong_kind(const std::string& name, const Attribute& attribute, const Value& expected) {
-    constexpr const char* kinds[] = {"a bool", "an integer", "a number", "a string", "a list of integers",
-                                     "a list of numbers"};
-    throw ArgumentError(text("attribute '", name, "' is ", kinds[attribute.index()], ", expected ", expected));
+    constexpr const char* kinds[] = {"a bool",   "an integer",         "a number",
+                                     "a string", "a list of integers", "a list of numbers"};
+    throw ArgumentError(
+        text("attribute '", name, "' is ", kinds[attribute.index()], ", expected ", expected));
 }
 
 template <class Value>
@@ -32,9 +33,13 @@ const Value& get_as(const Attributes& attributes, const std::string& name, const
 
 }  // namespace
 
-std::int64_t get_int(const Attributes& a, const std::string& name) { return get_as<std::int64_t>(a, name, "an integer"); }
+std::int64_t get_int(const Attributes& a, const std::string& name) {
+    return get_as<std::int64_t>(a, name, "an integer");
+}
 bool get_bool(const Attributes& a, const std::string& name) { return get_as<bool>(a, name, "a bool"); }
-std::string get_string(const Attributes& a, const std::string& name) { return get_as<std::string>(a, name, "a string"); }
+std::string get_string(const Attributes& a, const std::string& name) {
+    return get_as<std::string>(a, name, "a string");
+}
 
 double get_double(const Attributes& a, const std::string& name) {
     if (const auto* whole = std::get_if<std::int64_t>(&get(a, name))) return static_cast<double>(*whole);
@@ -43,21 +48,25 @@ double get_double(const Attributes& a, const std::string& name) {
 
 std::vector<std::int64_t> get_ints(const Attributes& a, const std::string& name) {
     // An empty list has no kind of its own in a file.
-    if (const auto* none = std::get_if<std::vector<double>>(&get(a, name)); none != nullptr && none->empty()) return {};
+    if (const auto* none = std::get_if<std::vector<double>>(&get(a, name)); none != nullptr && none->empty())
+        return {};
     return get_as<std::vector<std::int64_t>>(a, name, "a list of integers");
 }
 
 std::vector<double> get_doubles(const Attributes& a, const std::string& name) {
-    if (const auto* whole = std::get_if<std::vector<std::int64_t>>(&get(a, name))) return {whole->begin(), whole->end()};
+    if (const auto* whole = std::get_if<std::vector<std::int64_t>>(&get(a, name)))
+        return {whole->begin(), whole->end()};
     return get_as<std::vector<double>>(a, name, "a list of numbers");
 }
 
-void allow_attributes(const Attributes& given, std::string_view op, std::initializer_list<std::string_view> allowed) {
+void allow_attributes(const Attributes& given, std::string_view op,
+                      std::initializer_list<std::string_view> allowed) {
     for (const auto& [name, value] : given) {
         if (std::find(allowed.begin(), allowed.end(), name) != allowed.end()) continue;
         std::string known;
         for (const auto& one : allowed) known += (known.empty() ? "" : ", ") + std::string(one);
-        throw ArgumentError(text(op, ": has no attribute '", name, "'; it has ", known.empty() ? "none" : known));
+        throw ArgumentError(
+            text(op, ": has no attribute '", name, "'; it has ", known.empty() ? "none" : known));
     }
 }
 

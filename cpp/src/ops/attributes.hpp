@@ -8,8 +8,9 @@
 
 namespace retrograd {
 
-// Throws ArgumentError for an attribute that the operation does not have: a misspelt one must not pass unseen.
-void allow_attributes(const Attributes& given, std::string_view op, std::initializer_list<std::string_view> allowed);
+// Throws ArgumentError for an attribute that the operation does not have, such as a misspelt one.
+void allow_attributes(const Attributes& given, std::string_view op,
+                      std::initializer_list<std::string_view> allowed);
 
 [[nodiscard]] std::int64_t int_or(const Attributes&, const std::string& name, std::int64_t otherwise);
 [[nodiscard]] double double_or(const Attributes&, const std::string& name, double otherwise);

@@ -1,8 +1,8 @@
 // Sums over some axes of an array, in an order that depends on the shape alone.
 //
-// Neighbouring axes that are both summed or both kept are one group; the innermost groups are one call of a kernel
-// (a sum of a row, or sums of columns), the outer ones loops. Where few results have many terms, the outermost group
-// is cut into at most 16 parts, whose sums are then added in order.
+// Neighbouring axes that are both summed or both kept are one group; the innermost groups are one call of a
+// kernel (a sum of a row, or sums of columns), the outer ones loops. Where few results have many terms, the
+// outermost group is cut into at most 16 parts, whose sums are then added in order.
 #pragma once
 
 #include "ops/strides.hpp"
@@ -32,20 +32,23 @@ class AxisSum {
     template <class T>
     void run(const T* x, T* y, bool accumulate, T* shared, const Member& member) const {
         if (terms_ == 1) {
-            member.for_range(outputs_, chunk, [&](auto i, auto end) { copy(x + i, y + i, end - i, accumulate); });
+            member.for_range(outputs_, chunk,
+                             [&](auto i, auto end) { copy(x + i, y + i, end - i, accumulate); });
             return;
         }
         const std::int64_t outermost = size_[groups_ - 1];
         const std::int64_t panels = ceil_div(columns(), panel), pieces = outputs_ / columns() * panels;
         if (parts() == 1) {
-            member.for_each(pieces, [&](std::int64_t i) { add_up(x, y, accumulate, i / panels, i % panels, 0, outermost); });
+            member.for_each(pieces, [&](std::int64_t i) {
+                add_up(x, y, accumulate, i / panels, i % panels, 0, outermost);
+            });
             return;
         }
         const std::int64_t count = parts();
         member.for_each(count * pieces, [&](std::int64_t i) {
             const std::int64_t part = i / pieces, piece = i % pieces;
-            add_up(x, shared + part * outputs_, false, piece / panels, piece % panels, outermost * part / count,
-                   outermost * (part + 1) / count);
+            add_up(x, shared + part * outputs_, false, piece / panels, piece % panels,
+                   outermost * part / count, outermost * (part + 1) / count);
         });
         member.barrier();
         member.for_range(outputs_, panel, [&](std::int64_t i, std::int64_t end) {
@@ -61,17 +64,19 @@ class AxisSum {
     [[nodiscard]] std::int64_t parts() const {
         constexpr std::int64_t few_outputs = 1024, many_terms = 32768;
         if (groups_ == 0 || !summed_[groups_ - 1] || outputs_ > few_outputs) return 1;
-        return std::clamp<std::int64_t>(outputs_ * terms_ / many_terms, 1, std::min<std::int64_t>(16, size_[groups_ - 1]));
+        return std::clamp<std::int64_t>(outputs_ * terms_ / many_terms, 1,
+                                        std::min<std::int64_t>(16, size_[groups_ - 1]));
     }
 
     // One block of outputs, restricted to [first, last) of the outermost group where that is summed.
     template <class T>
-    void add_up(const T* x, T* y, bool accumulate, std::int64_t block, std::int64_t panel_index, std::int64_t first,
-                std::int64_t last) const {
+    void add_up(const T* x, T* y, bool accumulate, std::int64_t block, std::int64_t panel_index,
+                std::int64_t first, std::int64_t last) const {
         const Kernels<T>& k = kernels<T>();
         const bool by_columns = !summed_[0];
         const int row_group = by_columns ? 1 : 0, outer = row_group + 1;
-        const std::int64_t width = columns(), column = panel_index * panel, n = std::min(panel, width - column);
+        const std::int64_t width = columns(), column = panel_index * panel,
+                           n = std::min(panel, width - column);
         y += block * width + column;
         x += column;
 
@@ -127,7 +132,8 @@ class AxisSum {
 template <int N>
 [[nodiscard]] AxisSum sum_of_repeats(const Strides<N>& strides, int operand) {
     AxisSum sum;
-    for (int axis = 0; axis < strides.axes(); ++axis) sum.push(strides.size(axis), strides.step(operand, axis) == 0);
+    for (int axis = 0; axis < strides.axes(); ++axis)
+        sum.push(strides.size(axis), strides.step(operand, axis) == 0);
     return sum;
 }
 

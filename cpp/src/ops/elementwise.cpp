@@ -1,4 +1,4 @@
-// One element at a time: the functions of the kernel table (elementwise.hpp), clip, and two that change nothing.
+// One element at a time: the functions of the kernel table (elementwise.hpp), clip, and two that only copy.
 #include "ops/elementwise.hpp"
 
 #include "ops/attributes.hpp"
@@ -35,7 +35,8 @@ class Clip : public OpBase<Clip> {
         member.for_range(std::ssize(r.y), chunk, [&](std::int64_t i, std::int64_t end) {
             const T* x = r.x[0].data();
             T* y = r.y.data();
-            for (; i < end; ++i) y[i] = x[i] < low ? low : x[i] > high ? high : x[i];  // NaN is neither: handed on
+            for (; i < end; ++i)
+                y[i] = x[i] < low ? low : x[i] > high ? high : x[i];  // NaN is neither: handed on
         });
     }
 
@@ -47,7 +48,8 @@ class Clip : public OpBase<Clip> {
         member.for_range(std::ssize(r.dy), chunk, [&](std::int64_t i, std::int64_t end) {
             const T *x = r.x[0].data(), *dy = r.dy.data();
             T* dx = r.dx[0].data();
-            for (; i < end; ++i) dx[i] = (accumulate ? dx[i] : T(0)) + (x[i] < low || x[i] > high ? T(0) : dy[i]);
+            for (; i < end; ++i)
+                dx[i] = (accumulate ? dx[i] : T(0)) + (x[i] < low || x[i] > high ? T(0) : dy[i]);
         });
     }
 
@@ -90,7 +92,8 @@ class Copy : public OpBase<Copy> {
 }  // namespace
 
 OpPtr make_unary(std::string_view name, const Attributes& attributes) {
-    const Both<UnaryKernel> kernel{find_kernel(kernels<float>().unary, name), find_kernel(kernels<double>().unary, name)};
+    const Both<UnaryKernel> kernel{find_kernel(kernels<float>().unary, name),
+                                   find_kernel(kernels<double>().unary, name)};
     if (kernel.f == nullptr) return nullptr;
     allow_attributes(attributes, name, {});
     return std::make_shared<Unary>(kernel);
@@ -99,7 +102,8 @@ OpPtr make_unary(std::string_view name, const Attributes& attributes) {
 OpPtr make_clip(const Attributes& attributes) {
     allow_attributes(attributes, "clip", {"low", "high"});
     const double low = get_double(attributes, "low"), high = get_double(attributes, "high");
-    if (!(low <= high)) throw ArgumentError(text("clip: low is ", low, " and high is ", high, "; expected low <= high"));
+    if (!(low <= high))
+        throw ArgumentError(text("clip: low is ", low, " and high is ", high, "; expected low <= high"));
     return std::make_shared<Clip>(low, high);
 }
 

@@ -37,8 +37,8 @@ class Unary : public OpBase<Unary> {
         if (r.dx[0].empty()) return;
         const UnaryKernel<T>& f = kernel_.of<T>();
         member.for_range(std::ssize(r.dy), chunk, [&](std::int64_t i, std::int64_t end) {
-            f.backward(f.needs_x ? r.x[0].data() + i : nullptr, f.needs_y ? r.y.data() + i : nullptr, r.dy.data() + i,
-                       r.dx[0].data() + i, end - i, r.accumulate[0] != 0);
+            f.backward(f.needs_x ? r.x[0].data() + i : nullptr, f.needs_y ? r.y.data() + i : nullptr,
+                       r.dy.data() + i, r.dx[0].data() + i, end - i, r.accumulate[0] != 0);
         });
     }
 

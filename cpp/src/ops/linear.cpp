@@ -20,7 +20,7 @@ struct Sizes {
 
     [[nodiscard]] std::int64_t parameters() const { return out * in + out; }
 
-    // Few weights and many rows: dW has no work to share but its sums, which are cut into parts. Never by the team.
+    // Few weights and many rows: dW has no work to share but its sums, which are cut into parts, by size.
     [[nodiscard]] std::int64_t parts() const {
         constexpr std::int64_t few_weights = 2048, many_rows = 512;
         return out * in > few_weights ? 1 : std::clamp<std::int64_t>(rows / many_rows, 1, 16);
@@ -48,11 +48,12 @@ class Linear : public OpBase<Linear> {
         const Shape &x = inputs[0].shape, &weight = inputs[1].shape;
         expect_last_axis(x, "input", who);
         if (weight.batched || weight.rank() != 2) {
-            throw ShapeError(text(who, ": weight is ", weight.str(), ", expected (out, in), the same for all samples"));
+            throw ShapeError(
+                text(who, ": weight is ", weight.str(), ", expected (out, in), the same for all samples"));
         }
         if (x.last() != weight.dims[1]) {
-            throw ShapeError(text(who, ": input has ", x.last(), " features but weight is ", weight.str(), "; expected ",
-                                  weight.dims[1], " on the last axis of ", x.str()));
+            throw ShapeError(text(who, ": input has ", x.last(), " features but weight is ", weight.str(),
+                                  "; expected ", weight.dims[1], " on the last axis of ", x.str()));
         }
         const Shape bias{{weight.dims[0]}, false};
         if (inputs.size() == 3 && inputs[2].shape != bias) {
@@ -64,10 +65,12 @@ class Linear : public OpBase<Linear> {
         return y;
     }
 
-    [[nodiscard]] std::int64_t scratch_size(std::span<const Input>, const Shape&, std::int64_t) const override {
+    [[nodiscard]] std::int64_t scratch_size(std::span<const Input>, const Shape&,
+                                            std::int64_t) const override {
         return std::max(kernels<float>().gemm_scratch, kernels<double>().gemm_scratch);
     }
-    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape&, std::int64_t batch) const override {
+    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape&,
+                                           std::int64_t batch) const override {
         const Sizes s = sizes_of(in, batch);
         return s.parts() > 1 ? s.parts() * s.parameters() : 0;
     }
@@ -77,14 +80,14 @@ class Linear : public OpBase<Linear> {
 
     // z = x W^T + b, then y = activation(z) where there is one
     template <class T>
-    static void product(const Run<T>& r, const Member& member, UnaryFunction<T> activation = nullptr, T* z = nullptr) {
+    static void values(const Run<T>& r, const Member& member, UnaryFunction<T> activation, T* z) {
         const Sizes s = sizes_of(r.inputs, r.batch);
-        multiply<T>({.m = s.rows, .n = s.out, .k = s.in,
-                     .a = r.x[0].data(), .a_row = s.in, .a_col = 1,
-                     .b = r.x[1].data(), .b_row = 1, .b_col = s.in,
-                     .c = r.y.data(), .c_row = s.out,
-                     .bias = r.x.size() == 3 ? r.x[2].data() : nullptr, .activation = activation, .z = z},
-                    r.scratch[member.index()].data(), member);
+        const Matrix<T> x = matrix(r.x[0].data(), s.in), weight = transposed(r.x[1].data(), s.in);
+        MatrixProduct<T> p = product(s.rows, s.out, s.in, x, weight, r.y.data());
+        p.bias = r.x.size() == 3 ? r.x[2].data() : nullptr;
+        p.activation = activation;
+        p.z = z;
+        multiply(p, r.scratch[static_cast<std::size_t>(member.index())].data(), member);
     }
 
     // dx = delta W, dW = delta^T x, db = sum of delta; delta = r.dy
@@ -92,16 +95,16 @@ class Linear : public OpBase<Linear> {
     static void gradients(const Run<T>& r, const Member& member) {
         const Sizes s = sizes_of(r.inputs, r.batch);
         const T *x = r.x[0].data(), *weight = r.x[1].data(), *delta = r.dy.data();
-        T* scratch = r.scratch[member.index()].data();
+        T* scratch = r.scratch[static_cast<std::size_t>(member.index())].data();
         if (!r.dx[0].empty()) {
-            multiply<T>({.m = s.rows, .n = s.in, .k = s.out, .a = delta, .a_row = s.out, .a_col = 1,
-                         .b = weight, .b_row = s.in, .b_col = 1,
-                         .c = r.dx[0].data(), .c_row = s.in, .accumulate = r.accumulate[0] != 0},
-                        scratch, member);
+            multiply(product(s.rows, s.in, s.out, matrix(delta, s.out), matrix(weight, s.in), r.dx[0].data(),
+                             r.accumulate[0] != 0),
+                     scratch, member);
         }
         T *dW = data(r.dx[1]), *db = r.dx.size() == 3 ? data(r.dx[2]) : nullptr;
         const bool add_dW = r.accumulate[1] != 0, add_db = db != nullptr && r.accumulate[2] != 0;
-        if (s.parts() == 1) return weight_gradients(s, 0, s.rows, x, delta, dW, add_dW, db, add_db, scratch, member);
+        if (s.parts() == 1)
+            return weight_gradients(s, 0, s.rows, x, delta, dW, add_dW, db, add_db, scratch, member);
 
         const std::int64_t parts = s.parts(), weights = s.out * s.in;
         T *dW_parts = r.shared.data(), *db_parts = dW_parts + parts * weights;
@@ -116,21 +119,26 @@ class Linear : public OpBase<Linear> {
     }
 
     template <class T>
-    void run_forward(const Run<T>& r, const Member& member) const { product(r, member); }
+    void run_forward(const Run<T>& r, const Member& member) const {
+        values<T>(r, member, nullptr, nullptr);
+    }
     template <class T>
-    void run_backward(const Run<T>& r, const Member& member) const { gradients(r, member); }
+    void run_backward(const Run<T>& r, const Member& member) const {
+        gradients(r, member);
+    }
 
   private:
     // dW and db from the rows [first, last)
     template <class T>
-    static void weight_gradients(const Sizes& s, std::int64_t first, std::int64_t last, const T* x, const T* delta,
-                                 T* dW, bool add_dW, T* db, bool add_db, T* scratch, const Member& member) {
+    static void weight_gradients(const Sizes& s, std::int64_t first, std::int64_t last, const T* x,
+                                 const T* delta, T* dW, bool add_dW, T* db, bool add_db, T* scratch,
+                                 const Member& member) {
         x += first * s.in;
         delta += first * s.out;
         if (dW != nullptr) {
-            multiply<T>({.m = s.out, .n = s.in, .k = last - first, .a = delta, .a_row = 1, .a_col = s.out,
-                         .b = x, .b_row = s.in, .b_col = 1, .c = dW, .c_row = s.in, .accumulate = add_dW},
-                        scratch, member);
+            multiply(
+                product(s.out, s.in, last - first, transposed(delta, s.out), matrix(x, s.in), dW, add_dW),
+                scratch, member);
         }
         if (db != nullptr) {
             member.for_range(s.out, 64, [&](std::int64_t j, std::int64_t end) {
@@ -149,7 +157,7 @@ class Linear : public OpBase<Linear> {
     }
 };
 
-// y = act(x W^T + b); delta = dy * act'(z), and then as above. The same bits as the two operations one by one.
+// y = act(x W^T + b); delta = dy * act'(z), and then as above. The same bits as the pair.
 class LinearActivation : public OpBase<LinearActivation> {
   public:
     explicit LinearActivation(Both<UnaryKernel> activation)
@@ -161,13 +169,16 @@ class LinearActivation : public OpBase<LinearActivation> {
         return linear_.infer(inputs, who);
     }
     // z, where the derivative is written in it
-    [[nodiscard]] std::int64_t saved_size(std::span<const Input>, const Shape& y, std::int64_t batch) const override {
+    [[nodiscard]] std::int64_t saved_size(std::span<const Input>, const Shape& y,
+                                          std::int64_t batch) const override {
         return activation_.f->needs_x ? elements(y, batch) : 0;
     }
-    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape& y, std::int64_t n) const override {
+    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape& y,
+                                           std::int64_t n) const override {
         return linear_.shared_size(in, y, n);
     }
-    [[nodiscard]] std::int64_t scratch_size(std::span<const Input> in, const Shape& y, std::int64_t n) const override {
+    [[nodiscard]] std::int64_t scratch_size(std::span<const Input> in, const Shape& y,
+                                            std::int64_t n) const override {
         return linear_.scratch_size(in, y, n);
     }
     [[nodiscard]] std::int64_t cost(std::span<const Input> in, const Shape& y) const override {
@@ -176,14 +187,14 @@ class LinearActivation : public OpBase<LinearActivation> {
 
     template <class T>
     void run_forward(const Run<T>& r, const Member& member) const {
-        Linear::product(r, member, activation_.of<T>().forward, data(r.saved));
+        Linear::values(r, member, activation_.of<T>().forward, data(r.saved));
     }
 
     template <class T>
     void run_backward(const Run<T>& r, const Member& member) const {
         member.for_range(std::ssize(r.dy), chunk, [&](std::int64_t i, std::int64_t end) {
-            activation_.of<T>().backward(data(r.saved, i), r.y.data() + i, r.dy.data() + i, r.dy.data() + i, end - i,
-                                         false);
+            activation_.of<T>().backward(data(r.saved, i), r.y.data() + i, r.dy.data() + i, r.dy.data() + i,
+                                         end - i, false);
         });
         member.barrier();
         Linear::gradients(r, member);

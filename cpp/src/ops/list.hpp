@@ -1,5 +1,5 @@
-// One maker for each operation; registry.cpp lists them. The families return null for a name that the kernel table
-// does not have.
+// One maker for each operation; registry.cpp lists them. The families return null for a name that the kernel
+// table does not have.
 #pragma once
 
 #include <retrograd/op.hpp>
@@ -13,7 +13,7 @@ OpPtr make_clip(const Attributes&);
 OpPtr make_identity(const Attributes&);
 OpPtr make_stop_gradient(const Attributes&);
 
-OpPtr make_binary(std::string_view name, const Attributes&);      // the family of the table: add, multiply, ...
+OpPtr make_binary(std::string_view name, const Attributes&);  // the family of the table: add, multiply, ...
 OpPtr make_comparison(std::string_view name, const Attributes&);  // greater, equal, ...
 OpPtr make_where(const Attributes&);
 

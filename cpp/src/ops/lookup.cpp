@@ -1,10 +1,10 @@
 // Indices become numbers: a row of a table for each, or a row with a single 1.
 //
-//   gather:   y[i] = table[index[i]]                      dtable[k] = sum of dy[i] where index[i] = k, in order of i
-//   one_hot:  y[i] = 1 at index[i], else 0
+//   gather:   y[i] = table[index[i]]                      dtable[k] = sum of dy[i] where index[i] = k, in
+//   order of i one_hot:  y[i] = 1 at index[i], else 0
 //
-// An index outside of the table gives a row of zeros and no gradient: batches are checked before they come here, but
-// no number in a file or a constant may reach beyond an array.
+// An index outside of the table gives a row of zeros and no gradient: batches are checked before they come
+// here, but no number in a file or a constant may reach beyond an array.
 #include "ops/attributes.hpp"
 #include "ops/list.hpp"
 #include "ops/shape_rules.hpp"
@@ -24,7 +24,8 @@ class Gather : public OpBase<Gather> {
         expect_index(inputs[1], "the index", who);
         const Shape& table = inputs[0].shape;
         if (table.batched || table.rank() == 0) {
-            throw ShapeError(text(who, ": the table is ", table.str(), ", expected (rows, ...), the same for all samples"));
+            throw ShapeError(text(who, ": the table is ", table.str(),
+                                  ", expected (rows, ...), the same for all samples"));
         }
         Shape y = inputs[1].shape;
         y.dims.insert(y.dims.end(), table.dims.begin() + 1, table.dims.end());

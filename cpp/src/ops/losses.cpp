@@ -45,7 +45,8 @@ class Loss : public OpBase<Loss> {
         Shape column = target;  // a target (batch) is one number for an output (batch, 1)
         column.dims.push_back(1);
         if (z != target && z != column) {
-            throw ShapeError(text(who, ": output is ", z.str(), " but target is ", target.str(), "; expected target ", z.str()));
+            throw ShapeError(text(who, ": output is ", z.str(), " but target is ", target.str(),
+                                  "; expected target ", z.str()));
         }
         return {{}, z.batched};
     }
@@ -63,8 +64,8 @@ class Loss : public OpBase<Loss> {
     void run_forward(const Run<T>& r, const Member& member) const {
         const std::int64_t columns = r.inputs[0].shape.size();
         member.for_range(std::ssize(r.y), row_chunk(columns), [&](std::int64_t i, std::int64_t end) {
-            kernel_.of<T>().forward(r.x[0].data() + i * columns, r.x[1].data() + i * columns, r.y.data() + i, end - i,
-                                    columns, static_cast<T>(parameter_));
+            kernel_.of<T>().forward(r.x[0].data() + i * columns, r.x[1].data() + i * columns, r.y.data() + i,
+                                    end - i, columns, static_cast<T>(parameter_));
         });
     }
 
@@ -73,9 +74,9 @@ class Loss : public OpBase<Loss> {
         if (r.dx[0].empty()) return;
         const std::int64_t columns = r.inputs[0].shape.size();
         member.for_range(std::ssize(r.dy), row_chunk(columns), [&](std::int64_t i, std::int64_t end) {
-            kernel_.of<T>().backward(r.x[0].data() + i * columns, r.x[1].data() + i * columns, r.dy.data() + i,
-                                     r.dx[0].data() + i * columns, end - i, columns, static_cast<T>(parameter_),
-                                     r.accumulate[0] != 0);
+            kernel_.of<T>().backward(r.x[0].data() + i * columns, r.x[1].data() + i * columns,
+                                     r.dy.data() + i, r.dx[0].data() + i * columns, end - i, columns,
+                                     static_cast<T>(parameter_), r.accumulate[0] != 0);
         });
     }
 
@@ -84,8 +85,8 @@ class Loss : public OpBase<Loss> {
     double parameter_;
 };
 
-// The target is a label for each row of z, or a row of probabilities. A sample of several rows (positions) has the
-// mean over those that are not ignored.
+// The target is a label for each row of z, or a row of probabilities. A sample of several rows (positions)
+// has the mean over those that are not ignored.
 class CrossEntropy : public OpBase<CrossEntropy> {
   public:
     CrossEntropy(double smoothing, std::int32_t ignore) : smoothing_(smoothing), ignore_(ignore) {}
@@ -108,8 +109,8 @@ class CrossEntropy : public OpBase<CrossEntropy> {
         const bool is_label = inputs[1].dtype == DType::index;
         if (!is_label && target == labels) expect_index(inputs[1], "target", who);
         if (target != (is_label ? labels : z)) {
-            throw ShapeError(text(who, ": output is ", z.str(), " but target is ", target.str(), "; expected integer labels ",
-                                  labels.str(), " or probabilities ", z.str()));
+            throw ShapeError(text(who, ": output is ", z.str(), " but target is ", target.str(),
+                                  "; expected integer labels ", labels.str(), " or probabilities ", z.str()));
         }
         return {{}, z.batched};
     }
@@ -117,47 +118,54 @@ class CrossEntropy : public OpBase<CrossEntropy> {
     [[nodiscard]] Range range(std::span<const Input> inputs, std::size_t operand) const override {
         if (operand != 1) return {0, 0};
         if (inputs[1].dtype == DType::real) return {.low = 0, .high = 1, .bounded = true};
-        return {.low = 0, .high = static_cast<double>(inputs[0].shape.last()), .bounded = true, .ignore = ignore_};
+        return {.low = 0,
+                .high = static_cast<double>(inputs[0].shape.last() - 1),
+                .bounded = true,
+                .ignore = ignore_};
     }
     [[nodiscard]] std::int64_t cost(std::span<const Input> inputs, const Shape&) const override {
         return 16 * inputs[0].shape.size();
     }
-    [[nodiscard]] std::int64_t saved_size(std::span<const Input> in, const Shape&, std::int64_t batch) const override {
+    [[nodiscard]] std::int64_t saved_size(std::span<const Input> in, const Shape&,
+                                          std::int64_t batch) const override {
         return elements(in[0].shape, batch);  // softmax(z)
     }
-    [[nodiscard]] std::int64_t scratch_size(std::span<const Input> in, const Shape&, std::int64_t) const override {
+    [[nodiscard]] std::int64_t scratch_size(std::span<const Input> in, const Shape&,
+                                            std::int64_t) const override {
         return in[0].shape.size() / in[0].shape.last();  // a value for each position
     }
 
     template <class T>
     void run_forward(const Run<T>& r, const Member& member) const {
         const std::int64_t classes = r.inputs[0].shape.last(), positions = r.inputs[0].shape.size() / classes;
-        member.for_range(std::ssize(r.y), row_chunk(positions * classes), [&](std::int64_t i, std::int64_t end) {
-            if (positions == 1) return values(r, i, end - i, classes, r.y.data() + i);
-            T* value = r.scratch[static_cast<std::size_t>(member.index())].data();
-            for (; i < end; ++i) {
-                values(r, i * positions, positions, classes, value);
-                const std::int64_t counted = count(r, i, positions);
-                const T total = kernels<T>().sum(value, positions);
-                r.y[static_cast<std::size_t>(i)] = counted > 0 ? total / static_cast<T>(counted) : T(0);
-            }
-        });
+        member.for_range(
+            std::ssize(r.y), row_chunk(positions * classes), [&](std::int64_t i, std::int64_t end) {
+                if (positions == 1) return values(r, i, end - i, classes, r.y.data() + i);
+                T* value = r.scratch[static_cast<std::size_t>(member.index())].data();
+                for (; i < end; ++i) {
+                    values(r, i * positions, positions, classes, value);
+                    const std::int64_t counted = count(r, i, positions);
+                    const T total = kernels<T>().sum(value, positions);
+                    r.y[static_cast<std::size_t>(i)] = counted > 0 ? total / static_cast<T>(counted) : T(0);
+                }
+            });
     }
 
     template <class T>
     void run_backward(const Run<T>& r, const Member& member) const {
         if (r.dx[0].empty()) return;
         const std::int64_t classes = r.inputs[0].shape.last(), positions = r.inputs[0].shape.size() / classes;
-        member.for_range(std::ssize(r.dy), row_chunk(positions * classes), [&](std::int64_t i, std::int64_t end) {
-            if (positions == 1) return derivatives(r, i, end - i, classes, r.dy.data() + i);
-            T* dvalue = r.scratch[static_cast<std::size_t>(member.index())].data();
-            for (; i < end; ++i) {
-                const std::int64_t counted = count(r, i, positions);
-                const T dy = r.dy[static_cast<std::size_t>(i)];
-                std::fill_n(dvalue, positions, counted > 0 ? dy / static_cast<T>(counted) : T(0));
-                derivatives(r, i * positions, positions, classes, dvalue);
-            }
-        });
+        member.for_range(
+            std::ssize(r.dy), row_chunk(positions * classes), [&](std::int64_t i, std::int64_t end) {
+                if (positions == 1) return derivatives(r, i, end - i, classes, r.dy.data() + i);
+                T* dvalue = r.scratch[static_cast<std::size_t>(member.index())].data();
+                for (; i < end; ++i) {
+                    const std::int64_t counted = count(r, i, positions);
+                    const T dy = r.dy[static_cast<std::size_t>(i)];
+                    std::fill_n(dvalue, positions, counted > 0 ? dy / static_cast<T>(counted) : T(0));
+                    derivatives(r, i * positions, positions, classes, dvalue);
+                }
+            });
     }
 
   private:
@@ -174,15 +182,18 @@ class CrossEntropy : public OpBase<CrossEntropy> {
     }
 
     template <class T>
-    void derivatives(const Run<T>& r, std::int64_t row, std::int64_t rows, std::int64_t classes, const T* dvalue) const {
+    void derivatives(const Run<T>& r, std::int64_t row, std::int64_t rows, std::int64_t classes,
+                     const T* dvalue) const {
         const Kernels<T>& k = kernels<T>();
         const T *p = r.saved.data() + row * classes, smoothing = static_cast<T>(smoothing_);
         T* dz = r.dx[0].data() + row * classes;
         const bool accumulate = r.accumulate[0] != 0;
         if (r.inputs[1].dtype == DType::index) {
-            k.cross_entropy_backward(p, r.index[1].data() + row, dvalue, dz, rows, classes, ignore_, smoothing, accumulate);
+            k.cross_entropy_backward(p, r.index[1].data() + row, dvalue, dz, rows, classes, ignore_,
+                                     smoothing, accumulate);
         } else {
-            k.cross_entropy_soft_backward(p, r.x[1].data() + row * classes, dvalue, dz, rows, classes, smoothing, accumulate);
+            k.cross_entropy_soft_backward(p, r.x[1].data() + row * classes, dvalue, dz, rows, classes,
+                                          smoothing, accumulate);
         }
     }
 
@@ -198,7 +209,7 @@ class CrossEntropy : public OpBase<CrossEntropy> {
     std::int32_t ignore_;
 };
 
-// The share of a sample's labels that are not ignored: what cross_entropy's value weighs in the mean over a batch.
+// The share of a sample's labels that count: what cross_entropy's value weighs in the mean of a batch.
 class LabelWeight : public OpBase<LabelWeight> {
   public:
     explicit LabelWeight(std::int32_t ignore) : ignore_(ignore) {}
@@ -234,7 +245,7 @@ class LabelWeight : public OpBase<LabelWeight> {
     std::int32_t ignore_;
 };
 
-// y = sum w v / sum w over the batch, where w is 1 or the product of one or two weights; 0 where all weights are 0.
+// y = sum w v / sum w over the batch, w being 1 or the product of one or two weights; 0 where all w are 0.
 //   dv = w / sum w * dy          for one of the weights:  dw = (the other) * (v - y) / sum w * dy
 class WeightedMean : public OpBase<WeightedMean> {
   public:
@@ -246,17 +257,21 @@ class WeightedMean : public OpBase<WeightedMean> {
         expect_real(inputs, who);
         const Shape& value = inputs[0].shape;
         if (value.batched && value.rank() != 0) {
-            throw ShapeError(text(who, ": the values are ", value.str(), ", expected one for each sample: (batch)"));
+            throw ShapeError(
+                text(who, ": the values are ", value.str(), ", expected one for each sample: (batch)"));
         }
         for (const Input& weight : inputs.subspan(1)) {
             if (weight.shape == value) continue;
-            throw ShapeError(text(who, ": the values are ", value.str(), " but a weight is ", weight.shape.str(),
-                                  "; expected ", value.str()));
+            throw ShapeError(text(who, ": the values are ", value.str(), " but a weight is ",
+                                  weight.shape.str(), "; expected ", value.str()));
         }
         return {{}, false};
     }
-    [[nodiscard]] std::int64_t saved_size(std::span<const Input>, const Shape&, std::int64_t) const override { return 1; }
-    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape&, std::int64_t n) const override {
+    [[nodiscard]] std::int64_t saved_size(std::span<const Input>, const Shape&, std::int64_t) const override {
+        return 1;
+    }
+    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape&,
+                                           std::int64_t n) const override {
         return in.size() == 3 ? elements(in[0].shape, n) : 0;
     }
 
@@ -268,7 +283,8 @@ class WeightedMean : public OpBase<WeightedMean> {
         const std::int64_t n = std::ssize(r.x[0]);
         const T *value = r.x[0].data(), *weight = r.x.size() > 1 ? r.x[1].data() : nullptr;
         if (r.x.size() == 3) {
-            for (std::int64_t i = 0; i < n; ++i) r.shared[static_cast<std::size_t>(i)] = weight[i] * r.x[2].data()[i];
+            for (std::int64_t i = 0; i < n; ++i)
+                r.shared[static_cast<std::size_t>(i)] = weight[i] * r.x[2].data()[i];
             weight = r.shared.data();
         }
         const T total = weight == nullptr ? static_cast<T>(n) : k.sum(weight, n);
@@ -301,7 +317,8 @@ class WeightedMean : public OpBase<WeightedMean> {
 
 std::int32_t ignore_index(const Attributes& attributes, std::string_view op) {
     const std::int64_t ignore = int_or(attributes, "ignore_index", ignore_by_default);
-    if (ignore < std::numeric_limits<std::int32_t>::min() || ignore > std::numeric_limits<std::int32_t>::max()) {
+    if (ignore < std::numeric_limits<std::int32_t>::min() ||
+        ignore > std::numeric_limits<std::int32_t>::max()) {
         throw ArgumentError(text(op, ": ignore_index is ", ignore, ", expected a 32-bit integer"));
     }
     return static_cast<std::int32_t>(ignore);
@@ -310,16 +327,19 @@ std::int32_t ignore_index(const Attributes& attributes, std::string_view op) {
 }  // namespace
 
 OpPtr make_loss(std::string_view name, const Attributes& attributes) {
-    const Both<LossKernel> kernel{find_kernel(kernels<float>().losses, name), find_kernel(kernels<double>().losses, name)};
+    const Both<LossKernel> kernel{find_kernel(kernels<float>().losses, name),
+                                  find_kernel(kernels<double>().losses, name)};
     if (kernel.f == nullptr) return nullptr;
     if (kernel.f->parameter.empty()) {
         allow_attributes(attributes, name, {});
         return std::make_shared<Loss>(kernel, kernel.f->parameter_default);
     }
     allow_attributes(attributes, name, {kernel.f->parameter});
-    const double parameter = double_or(attributes, std::string(kernel.f->parameter), kernel.f->parameter_default);
+    const double parameter =
+        double_or(attributes, std::string(kernel.f->parameter), kernel.f->parameter_default);
     if (!(parameter > 0) || !std::isfinite(parameter)) {
-        throw ArgumentError(text(name, ": ", kernel.f->parameter, " is ", parameter, ", expected a finite number above 0"));
+        throw ArgumentError(
+            text(name, ": ", kernel.f->parameter, " is ", parameter, ", expected a finite number above 0"));
     }
     return std::make_shared<Loss>(kernel, parameter);
 }

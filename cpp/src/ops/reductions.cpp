@@ -14,7 +14,7 @@ namespace retrograd {
 
 namespace {
 
-// What all reductions are made with: `axis` as the user gave it (absent: all axes of the sample) and `keepdims`.
+// What a reduction is made with: `keepdims`, and `axis` as the user gave it (absent: all of the sample's).
 class Axes {
   public:
     Axes(const Attributes& attributes, std::string_view op)
@@ -58,7 +58,8 @@ class Axes {
   private:
     [[nodiscard]] bool is_reduced(std::int64_t axis, std::int64_t rank) const {
         if (!given_) return true;
-        return std::any_of(list_.begin(), list_.end(), [&](auto a) { return (a < 0 ? a + rank : a) == axis; });
+        return std::any_of(list_.begin(), list_.end(),
+                           [&](auto a) { return (a < 0 ? a + rank : a) == axis; });
     }
 
     std::optional<Attribute> given_;
@@ -75,8 +76,11 @@ class Sum : public OpBase<Sum> {
     [[nodiscard]] Shape infer(std::span<const Input> in, std::string_view who) const override {
         return axes_.infer(in, who);
     }
-    [[nodiscard]] std::int64_t cost(std::span<const Input> in, const Shape&) const override { return in[0].shape.size(); }
-    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape&, std::int64_t n) const override {
+    [[nodiscard]] std::int64_t cost(std::span<const Input> in, const Shape&) const override {
+        return in[0].shape.size();
+    }
+    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape&,
+                                           std::int64_t n) const override {
         return sum_of(in[0].shape, n).shared_size();
     }
 
@@ -86,7 +90,8 @@ class Sum : public OpBase<Sum> {
         sum.run(r.x[0].data(), r.y.data(), false, r.shared.data(), member);
         if (!mean_) return;
         member.barrier();
-        const T terms = static_cast<T>(sum.terms());  // divided, not multiplied by 1 / n: the mean of equals is exact
+        const T terms =
+            static_cast<T>(sum.terms());  // divided, not multiplied by 1 / n: the mean of equals is exact
         member.for_range(sum.outputs(), chunk, [&](std::int64_t i, std::int64_t end) {
             for (; i < end; ++i) r.y[static_cast<std::size_t>(i)] /= terms;
         });
@@ -163,7 +168,8 @@ class RowReduction : public OpBase<RowReduction<Rule>> {
     [[nodiscard]] std::int64_t cost(std::span<const Input> in, const Shape&) const override {
         return Rule::cost * in[0].shape.size();
     }
-    [[nodiscard]] std::int64_t scratch_size(std::span<const Input> in, const Shape&, std::int64_t n) const override {
+    [[nodiscard]] std::int64_t scratch_size(std::span<const Input> in, const Shape&,
+                                            std::int64_t n) const override {
         return Groups(axes_, in[0].shape, n).reduced.count();
     }
 
@@ -174,7 +180,8 @@ class RowReduction : public OpBase<RowReduction<Rule>> {
         const std::int64_t n = groups.reduced.count();
         member.for_range(groups.kept.count(), row_chunk(n), [&](std::int64_t i, std::int64_t end) {
             for (; i < end; ++i) {
-                r.y[static_cast<std::size_t>(i)] = Rule::value(groups.elements_of(i, r.x[0].data(), row), n, row);
+                r.y[static_cast<std::size_t>(i)] =
+                    Rule::value(groups.elements_of(i, r.x[0].data(), row), n, row);
             }
         });
     }
@@ -259,6 +266,8 @@ struct LogSumExp {
 OpPtr make_sum(const Attributes& attributes) { return std::make_shared<Sum>(attributes, false); }
 OpPtr make_mean(const Attributes& attributes) { return std::make_shared<Sum>(attributes, true); }
 OpPtr make_max(const Attributes& attributes) { return std::make_shared<RowReduction<Max>>(attributes); }
-OpPtr make_logsumexp(const Attributes& attributes) { return std::make_shared<RowReduction<LogSumExp>>(attributes); }
+OpPtr make_logsumexp(const Attributes& attributes) {
+    return std::make_shared<RowReduction<LogSumExp>>(attributes);
+}
 
 }  // namespace retrograd

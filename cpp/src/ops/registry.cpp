@@ -1,4 +1,4 @@
-// Every operation that can stand in a graph or a file, by name: an explicit list, and the families of the kernel table.
+// Every operation of a graph or a file, by name: an explicit list, and the families of the kernel table.
 #include <algorithm>
 
 #include "kernels/table.hpp"
@@ -56,7 +56,8 @@ std::size_t distance(std::string_view a, std::string_view b) {
 }
 
 [[noreturn]] void unknown(std::string_view name) {
-    if (name.size() > 64) throw GraphError(text("there is no operation with a name of ", name.size(), " letters"));
+    if (name.size() > 64)
+        throw GraphError(text("there is no operation with a name of ", name.size(), " letters"));
     std::string near;
     for (const std::string& known : op_names()) {
         const bool part = name.size() >= 3 && known.find(name) != std::string::npos;
@@ -87,7 +88,8 @@ std::vector<std::string> op_names() {
     add(entries);
     add(kernels<float>().unary);
     add(kernels<float>().binary);
-    for (const char* name : {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"}) names.emplace_back(name);
+    for (const char* name : {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"})
+        names.emplace_back(name);
     add(kernels<float>().losses);
     std::sort(names.begin(), names.end());
     names.erase(std::unique(names.begin(), names.end()), names.end());

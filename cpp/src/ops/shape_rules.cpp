@@ -14,8 +14,9 @@ void expect_count(std::span<const Input> inputs, std::size_t least, std::size_t 
 
 void expect_real(const Input& input, std::string_view what, std::string_view who) {
     if (input.dtype == DType::real) return;
-    throw DTypeError(text(who, ": ", what, " of shape ", input.shape.str(),
-                          " holds indices, expected floats; use one_hot or gather to make floats of indices"));
+    throw DTypeError(
+        text(who, ": ", what, " of shape ", input.shape.str(),
+             " holds indices, expected floats; use one_hot or gather to make floats of indices"));
 }
 
 void expect_real(std::span<const Input> inputs, std::string_view who) {
@@ -33,24 +34,27 @@ std::int64_t user_rank(const Shape& shape) { return shape.rank() + (shape.batche
 std::size_t sample_axis(std::int64_t axis, const Shape& shape, std::string_view verb, std::string_view who) {
     const std::int64_t rank = user_rank(shape);
     if (axis < -rank || axis >= rank) {
-        throw ShapeError(text(who, ": axis ", axis, " does not exist in shape ", shape.str(), " of ", rank, " axes"));
+        throw ShapeError(
+            text(who, ": axis ", axis, " does not exist in shape ", shape.str(), " of ", rank, " axes"));
     }
     const std::int64_t counted = axis < 0 ? axis + rank : axis;
     if (!shape.batched) return static_cast<std::size_t>(counted);
     if (counted == 0) {
-        throw GraphError(text(who, ": axis ", axis, " of shape ", shape.str(), " is the batch, which an operation may not ",
-                              verb, "; count the sample's axes from 1"));
+        throw GraphError(text(who, ": axis ", axis, " of shape ", shape.str(),
+                              " is the batch, which an operation may not ", verb,
+                              "; count the sample's axes from 1"));
     }
     return static_cast<std::size_t>(counted - 1);
 }
 
-std::vector<bool> sample_axes(const std::vector<std::int64_t>* axes, const Shape& shape, std::string_view verb,
-                              std::string_view who) {
+std::vector<bool> sample_axes(const std::vector<std::int64_t>* axes, const Shape& shape,
+                              std::string_view verb, std::string_view who) {
     if (axes == nullptr) return std::vector<bool>(shape.dims.size(), true);
     std::vector<bool> chosen(shape.dims.size(), false);
     for (const std::int64_t axis : *axes) {
         const std::size_t i = sample_axis(axis, shape, verb, who);
-        if (chosen[i]) throw ShapeError(text(who, ": axis ", axis, " of shape ", shape.str(), " is given twice"));
+        if (chosen[i])
+            throw ShapeError(text(who, ": axis ", axis, " of shape ", shape.str(), " is given twice"));
         chosen[i] = true;
     }
     return chosen;
@@ -75,13 +79,15 @@ Shape broadcast_shapes(std::span<const Input> inputs, std::string_view who) {
         rank = std::max(rank, input.shape.rank());
         if (!input.shape.batched) continue;
         if (batched != nullptr && batched->rank() != input.shape.rank()) {
-            throw ShapeError(text(who, ": shapes ", all, " do not broadcast: two operands with a batch axis need the ",
+            throw ShapeError(text(who, ": shapes ", all,
+                                  " do not broadcast: two operands with a batch axis need the ",
                                   "same number of axes; reshape one of them"));
         }
         batched = &input.shape;
     }
     if (batched != nullptr && rank > batched->rank()) {
-        throw GraphError(text(who, ": shapes ", all, " do not broadcast: an operand without a batch axis would meet the ",
+        throw GraphError(text(who, ": shapes ", all,
+                              " do not broadcast: an operand without a batch axis would meet the ",
                               "batch; give it at most ", batched->rank(), " axes"));
     }
 

@@ -1,4 +1,4 @@
-// What the shape rules of the operations share: counting axes as the user does, broadcasting, and sentences for errors.
+// What the shape rules share: counting axes as the user does, broadcasting, sentences for errors.
 //
 // The user counts the batch as axis 0 of a batched node; the dims of a Shape do not have it.
 #pragma once
@@ -24,8 +24,8 @@ void expect_index(const Input& input, std::string_view what, std::string_view wh
 
 [[nodiscard]] std::int64_t user_rank(const Shape&);
 
-// The index in shape.dims of an axis that the user gave; `verb` ("reduce", "move") says what an operation may not do
-// to the batch axis.
+// The index in shape.dims of an axis that the user gave; `verb` ("reduce", "move") says what an operation may
+// not do to the batch axis.
 [[nodiscard]] std::size_t sample_axis(std::int64_t axis, const Shape& shape, std::string_view verb,
                                       std::string_view who);
 // The same for a list, without repetition; nothing given: all sample axes.

@@ -9,8 +9,8 @@ namespace retrograd {
 
 namespace {
 
-// y has the elements of x in the same order. `shape` is that of one sample where there is a batch; one -1 is worked
-// out. Flatten is the shape (-1).
+// y has the elements of x in the same order. `shape` is that of one sample where there is a batch; one -1 is
+// worked out. Flatten is the shape (-1).
 class Reshape : public OpBase<Reshape> {
   public:
     explicit Reshape(std::vector<std::int64_t> shape, bool flatten = false)
@@ -33,8 +33,9 @@ class Reshape : public OpBase<Reshape> {
             if (rest != 0 && x.size() % rest == 0) *open = x.size() / rest;
         }
         if (y.size() != x.size()) {
-            throw ShapeError(text(who, ": ", x.str(), " has ", x.size(), " elements", x.batched ? " in a sample" : "",
-                                  ", which do not fill ", Shape{shape_, x.batched}.str()));
+            throw ShapeError(text(who, ": ", x.str(), " has ", x.size(), " elements",
+                                  x.batched ? " in a sample" : "", ", which do not fill ",
+                                  Shape{shape_, x.batched}.str()));
         }
         return y;
     }
@@ -71,7 +72,8 @@ void read_view(const Run<T>& r, const Strides<1>& view, std::int64_t start, cons
 }
 
 template <class T>
-void write_view(const Run<T>& r, const Strides<1>& view, std::int64_t start, bool accumulate, const Member& member) {
+void write_view(const Run<T>& r, const Strides<1>& view, std::int64_t start, bool accumulate,
+                const Member& member) {
     T* dx = r.dx[0].data() + start;
     member.for_range(view.count(), chunk, [&](std::int64_t begin, std::int64_t end) {
         view.pieces(begin, end, [&](std::int64_t i, const auto& at, std::int64_t n) {
@@ -80,7 +82,7 @@ void write_view(const Run<T>& r, const Strides<1>& view, std::int64_t start, boo
     });
 }
 
-// axis i of y is axis axes[i] of x, counted with the batch, which stays first; no axes: the sample's reversed.
+// Axis i of y is axis axes[i] of x, the batch being 0 and staying first; no axes: the sample's reversed.
 class Transpose : public OpBase<Transpose> {
   public:
     explicit Transpose(const Attributes& attributes) {
@@ -101,18 +103,20 @@ class Transpose : public OpBase<Transpose> {
         const std::int64_t rank = user_rank(x);
         if (axes_) {
             if (std::ssize(*axes_) != rank) {
-                throw ShapeError(text(who, ": got ", axes_->size(), " axes for shape ", x.str(), ", expected ", rank,
-                                      x.batched ? ", the batch (0) first" : ""));
+                throw ShapeError(text(who, ": got ", axes_->size(), " axes for shape ", x.str(),
+                                      ", expected ", rank, x.batched ? ", the batch (0) first" : ""));
             }
             std::vector<std::int64_t> rest = *axes_;
             if (x.batched) {
                 if (rest[0] != 0 && rest[0] != -rank) {
-                    throw GraphError(text(who, ": axis ", rest[0], " of shape ", x.str(), " would come first, but the batch ",
+                    throw GraphError(text(who, ": axis ", rest[0], " of shape ", x.str(),
+                                          " would come first, but the batch ",
                                           "may not move; begin the axes with 0"));
                 }
                 rest.erase(rest.begin());
             }
-            static_cast<void>(sample_axes(&rest, x, "move", who));  // in range, none twice: then all are there
+            static_cast<void>(
+                sample_axes(&rest, x, "move", who));  // in range, none twice: then all are there
         }
         Shape y{{}, x.batched};
         for (std::int64_t i = 0; i < x.rank(); ++i) y.dims.push_back(x.dims[source(i, x)]);
@@ -171,10 +175,11 @@ class Concatenate : public OpBase<Concatenate> {
         for (std::size_t i = 0; i < inputs.size(); ++i) {
             const Shape& x = inputs[i].shape;
             bool fits = x.rank() == y.rank();
-            for (std::size_t d = 0; fits && d < y.dims.size(); ++d) fits = d == axis || x.dims[d] == y.dims[d];
+            for (std::size_t d = 0; fits && d < y.dims.size(); ++d)
+                fits = d == axis || x.dims[d] == y.dims[d];
             if (!fits) {
-                throw ShapeError(text(who, ": operand ", i, " is ", x.str(), " but operand 0 is ", inputs[0].shape.str(),
-                                      "; expected equal sizes but for axis ", axis_));
+                throw ShapeError(text(who, ": operand ", i, " is ", x.str(), " but operand 0 is ",
+                                      inputs[0].shape.str(), "; expected equal sizes but for axis ", axis_));
             }
             y.dims[axis] += x.dims[axis];
         }
@@ -183,11 +188,12 @@ class Concatenate : public OpBase<Concatenate> {
 
     template <class T>
     void run_forward(const Run<T>& r, const Member& member) const {
-        each_operand(r, [&](std::size_t i, std::int64_t rows, std::int64_t own_rows, std::int64_t n, std::int64_t to,
-                            std::int64_t width) {
+        each_operand(r, [&](std::size_t i, std::int64_t rows, std::int64_t own_rows, std::int64_t n,
+                            std::int64_t to, std::int64_t width) {
             const T* x = r.x[i].data();
             member.for_range(rows, row_chunk(n), [&](std::int64_t row, std::int64_t end) {
-                for (; row < end; ++row) copy(x + row % own_rows * n, r.y.data() + row * width + to, n, false);
+                for (; row < end; ++row)
+                    copy(x + row % own_rows * n, r.y.data() + row * width + to, n, false);
             });
         });
     }
@@ -195,8 +201,8 @@ class Concatenate : public OpBase<Concatenate> {
     // Each row of dx is the sum of its copies, sample after sample.
     template <class T>
     void run_backward(const Run<T>& r, const Member& member) const {
-        each_operand(r, [&](std::size_t i, std::int64_t rows, std::int64_t own_rows, std::int64_t n, std::int64_t from,
-                            std::int64_t width) {
+        each_operand(r, [&](std::size_t i, std::int64_t rows, std::int64_t own_rows, std::int64_t n,
+                            std::int64_t from, std::int64_t width) {
             if (r.dx[i].empty()) return;
             T* dx = r.dx[i].data();
             member.for_range(own_rows, row_chunk(n), [&](std::int64_t first, std::int64_t end) {
@@ -211,7 +217,7 @@ class Concatenate : public OpBase<Concatenate> {
     }
 
   private:
-    // f(operand, rows of y, rows of the operand, length of its rows, where they begin in a row of y, length of that)
+    // f(operand, rows of y, rows of the operand, their length, where they begin in a row of y, its length)
     template <class T, class F>
     void each_operand(const Run<T>& r, F&& f) const {
         const Shape& y = *r.shape;
@@ -225,7 +231,8 @@ class Concatenate : public OpBase<Concatenate> {
         for (std::size_t i = 0; i < r.inputs.size(); ++i) {
             const Shape& x = r.inputs[i].shape;
             const std::int64_t n = x.dims[axis] * rest;
-            f(i, y.batched ? rows * r.batch : rows, x.batched ? rows * r.batch : rows, n, at, y.dims[axis] * rest);
+            f(i, y.batched ? rows * r.batch : rows, x.batched ? rows * r.batch : rows, n, at,
+              y.dims[axis] * rest);
             at += n;
         }
     }
@@ -233,12 +240,14 @@ class Concatenate : public OpBase<Concatenate> {
     std::int64_t axis_;
 };
 
-// y = x[start:stop:step] along one axis, with the rules of Python for what is missing, negative or beyond the end.
+// y = x[start:stop:step] along one axis, missing, negative and too large bounds as in Python.
 class Slice : public OpBase<Slice> {
   public:
     explicit Slice(const Attributes& attributes)
-        : axis_(get_int(attributes, "axis")), start_(maybe_int(attributes, "start")),
-          stop_(maybe_int(attributes, "stop")), step_(int_or(attributes, "step", 1)) {
+        : axis_(get_int(attributes, "axis")),
+          start_(maybe_int(attributes, "start")),
+          stop_(maybe_int(attributes, "stop")),
+          step_(int_or(attributes, "step", 1)) {
         allow_attributes(attributes, "slice", {"axis", "start", "stop", "step"});
         if (step_ == 0 || step_ == std::numeric_limits<std::int64_t>::min()) {
             throw ArgumentError(text("slice: step is ", step_, ", expected a step forwards or backwards"));
@@ -261,9 +270,10 @@ class Slice : public OpBase<Slice> {
         const std::size_t axis = sample_axis(axis_, y, "slice", who);
         const Range range = range_in(y.dims[axis]);
         if (range.count == 0) {
-            const auto shown = [](std::optional<std::int64_t> bound) { return bound ? text(*bound) : std::string(); };
-            throw ShapeError(text(who, ": [", shown(start_), ":", shown(stop_), ":", step_, "] selects nothing of the ",
-                                  y.dims[axis], " elements along axis ", axis_, " of ", y.str()));
+            const auto shown = [](const auto& bound) { return bound ? text(*bound) : std::string(); };
+            throw ShapeError(text(who, ": [", shown(start_), ":", shown(stop_), ":", step_,
+                                  "] selects nothing of the ", y.dims[axis], " elements along axis ", axis_,
+                                  " of ", y.str()));
         }
         y.dims[axis] = range.count;
         return y;
@@ -303,13 +313,16 @@ class Slice : public OpBase<Slice> {
             if (!given) return otherwise;
             return std::clamp(*given < 0 ? *given + size : *given, low, high);
         };
-        const std::int64_t start = bound(start_, step_ > 0 ? 0 : size - 1), stop = bound(stop_, step_ > 0 ? size : -1);
-        const std::int64_t distance = step_ > 0 ? stop - start : start - stop, stride = step_ > 0 ? step_ : -step_;
+        const std::int64_t start = bound(start_, step_ > 0 ? 0 : size - 1),
+                           stop = bound(stop_, step_ > 0 ? size : -1);
+        const std::int64_t distance = step_ > 0 ? stop - start : start - stop,
+                           stride = step_ > 0 ? step_ : -step_;
         return {start, distance > 0 ? (distance - 1) / stride + 1 : 0};
     }
 
     [[nodiscard]] View view_of(const Shape& x, std::int64_t batch) const {
-        const std::int64_t counted = axis_ < 0 ? axis_ + user_rank(x) : axis_, axis = counted - (x.batched ? 1 : 0);
+        const std::int64_t counted = axis_ < 0 ? axis_ + user_rank(x) : axis_,
+                           axis = counted - (x.batched ? 1 : 0);
         View view{{}, 0};
         std::int64_t stride = 1;
         for (std::int64_t d = x.rank() - 1; d >= 0; --d) {
@@ -332,7 +345,7 @@ class Slice : public OpBase<Slice> {
     std::int64_t step_;
 };
 
-// y is x repeated to a shape (of one sample, where x has a batch) as NumPy broadcasts it; dx sums over the repeats.
+// y is x broadcast to a shape (of one sample, where x has a batch); dx sums over the repeats.
 class Expand : public OpBase<Expand> {
   public:
     explicit Expand(std::vector<std::int64_t> shape) : shape_(std::move(shape)) {}
@@ -357,13 +370,15 @@ class Expand : public OpBase<Expand> {
         }
         return y;
     }
-    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape& y, std::int64_t n) const override {
+    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape& y,
+                                           std::int64_t n) const override {
         return sum_of_repeats(broadcast_strides<1>(in, y, n), 0).shared_size();
     }
 
     template <class T>
     void run_forward(const Run<T>& r, const Member& member) const {
-        repeat(broadcast_strides<1>(r.inputs, *r.shape, r.batch), r.x[0].data(), T(1), r.y.data(), false, member);
+        repeat(broadcast_strides<1>(r.inputs, *r.shape, r.batch), r.x[0].data(), T(1), r.y.data(), false,
+               member);
     }
 
     template <class T>
@@ -408,7 +423,8 @@ OpPtr make_expand(const Attributes& attributes) {
     allow_attributes(attributes, "expand", {"shape"});
     const std::vector<std::int64_t> shape = get_ints(attributes, "shape");
     if (std::any_of(shape.begin(), shape.end(), [](auto n) { return n < 1; })) {
-        throw ArgumentError(text("expand: shape is ", Shape{shape, false}.str(), "; expected positive sizes"));
+        throw ArgumentError(
+            text("expand: shape is ", Shape{shape, false}.str(), "; expected positive sizes"));
     }
     return std::make_shared<Expand>(shape);
 }

@@ -23,7 +23,9 @@ class Softmax : public OpBase<Softmax> {
         expect_last_axis(inputs[0].shape, "input", who);
         return inputs[0].shape;
     }
-    [[nodiscard]] std::int64_t cost(std::span<const Input>, const Shape& y) const override { return 16 * y.size(); }
+    [[nodiscard]] std::int64_t cost(std::span<const Input>, const Shape& y) const override {
+        return 16 * y.size();
+    }
 
     template <class T>
     void run_forward(const Run<T>& r, const Member& member) const {
@@ -40,8 +42,8 @@ class Softmax : public OpBase<Softmax> {
         const std::int64_t columns = r.shape->last(), rows = std::ssize(r.y) / columns;
         const auto f = log_ ? kernels<T>().log_softmax_backward : kernels<T>().softmax_backward;
         member.for_range(rows, row_chunk(columns), [&](std::int64_t i, std::int64_t end) {
-            f(r.y.data() + i * columns, r.dy.data() + i * columns, r.dx[0].data() + i * columns, end - i, columns,
-              r.accumulate[0] != 0);
+            f(r.y.data() + i * columns, r.dy.data() + i * columns, r.dx[0].data() + i * columns, end - i,
+              columns, r.accumulate[0] != 0);
         });
     }
 

@@ -1,5 +1,6 @@
-// Walking over arrays whose axes are repeated, permuted or cut: strides of each operand for the axes of a result that
-// lies row after row. Axes that fit together are merged, so that the innermost piece is as long as it can be.
+// Walking over arrays whose axes are repeated, permuted or cut: strides of each operand for the axes of a
+// result that lies row after row. Axes that fit together are merged, so that the innermost piece is as long
+// as it can be.
 #pragma once
 
 #include <array>
@@ -44,8 +45,8 @@ class Strides {
         return false;
     }
 
-    // f(i, offsets, n) for the pieces of [begin, end) of the result along the innermost axis: elements i .. i + n - 1
-    // of the result, operands from `offsets` on.
+    // f(i, offsets, n) for the pieces of [begin, end) of the result along the innermost axis: elements i .. i
+    // + n - 1 of the result, operands from `offsets` on.
     template <class F>
     void pieces(std::int64_t begin, std::int64_t end, F&& f) const {
         const std::int64_t length = size_[0];
@@ -94,7 +95,8 @@ class Strides {
 
 // The operands of a result as NumPy broadcasts them.
 template <int N>
-[[nodiscard]] Strides<N> broadcast_strides(std::span<const Input> inputs, const Shape& y, std::int64_t batch) {
+[[nodiscard]] Strides<N> broadcast_strides(std::span<const Input> inputs, const Shape& y,
+                                           std::int64_t batch) {
     Strides<N> strides;
     typename Strides<N>::Offsets running{}, steps{};
     running.fill(1);
@@ -117,14 +119,17 @@ template <int N>
 template <class T>
 void copy_from(const T* x, std::int64_t step, T* y, std::int64_t n) {
     if (step == 1) std::copy_n(x, n, y);
-    else for (std::int64_t i = 0; i < n; ++i) y[i] = x[i * step];
+    else
+        for (std::int64_t i = 0; i < n; ++i) y[i] = x[i * step];
 }
 
 template <class T>
 void copy_to(const T* x, T* y, std::int64_t step, std::int64_t n, bool accumulate) {
     if (step == 1) return copy(x, y, n, accumulate);
-    if (accumulate) for (std::int64_t i = 0; i < n; ++i) y[i * step] += x[i];
-    else for (std::int64_t i = 0; i < n; ++i) y[i * step] = x[i];
+    if (accumulate)
+        for (std::int64_t i = 0; i < n; ++i) y[i * step] += x[i];
+    else
+        for (std::int64_t i = 0; i < n; ++i) y[i * step] = x[i];
 }
 
 // y = factor * x, or y += factor * x, where x is repeated along the axes of y that it does not have.
@@ -134,7 +139,8 @@ void repeat(const Strides<1>& strides, const T* x, T factor, T* y, bool accumula
         strides.pieces(begin, end, [&](std::int64_t i, const auto& at, std::int64_t n) {
             if (strides.step(0) == 1) return kernels<T>().scale(x + at[0], factor, y + i, n, accumulate);
             const T value = factor * x[at[0]];
-            if (accumulate) for (T& out : std::span(y + i, static_cast<std::size_t>(n))) out += value;
+            if (accumulate)
+                for (T& out : std::span(y + i, static_cast<std::size_t>(n))) out += value;
             else std::fill_n(y + i, n, value);
         });
     });

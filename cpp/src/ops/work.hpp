@@ -1,5 +1,5 @@
-// How the operations share their loops among the members of a team. Where a loop is cut may depend on the team only
-// where the kernels promise the same bits for any cut; everything else is cut by size alone.
+// How the operations share their loops among the members of a team. Where a loop is cut may depend on the
+// team only where the kernels promise the same bits for any cut; everything else is cut by size alone.
 #pragma once
 
 #include <algorithm>
@@ -33,25 +33,73 @@ struct Both {
     }
 };
 
-// C = A B by the whole team: a grid of rectangles of tiles, as even as can be. gemm has the same bits for any cut.
+// A matrix that lies row after row in memory, or the transpose of one.
+template <class T>
+struct Matrix {
+    const T* data;
+    std::int64_t row_step, column_step;
+};
+
+template <class T>
+[[nodiscard]] Matrix<T> matrix(const T* data, std::int64_t columns) {
+    return {data, columns, 1};
+}
+
+template <class T>
+[[nodiscard]] Matrix<T> transposed(const T* data, std::int64_t columns) {
+    return {data, 1, columns};
+}
+
+// C = A B or C += A B, where C is m x n, A m x k and B k x n
+template <class T>
+[[nodiscard]] MatrixProduct<T> product(std::int64_t m, std::int64_t n, std::int64_t k, Matrix<T> a,
+                                       Matrix<T> b, T* c, bool accumulate = false) {
+    MatrixProduct<T> p{};
+    p.m = m, p.n = n, p.k = k;
+    p.a = a.data, p.a_row = a.row_step, p.a_col = a.column_step;
+    p.b = b.data, p.b_row = b.row_step, p.b_col = b.column_step;
+    p.c = c, p.c_row = n;
+    p.accumulate = accumulate;
+    return p;
+}
+
+// A rectangle of C in bands of rows of some ten milliseconds each, so that nobody waits long for a member to stop.
+template <class T>
+void multiply_bands(const MatrixProduct<T>& p, std::int64_t row, std::int64_t row_end, std::int64_t column,
+                    std::int64_t column_end, T* scratch, const Member& member) {
+    const Kernels<T>& k = kernels<T>();
+    constexpr std::int64_t long_work = std::int64_t{1} << 29;  // multiply-adds
+    const std::int64_t row_work = (column_end - column) * p.k;
+    const std::int64_t tiles = std::max<std::int64_t>(1, long_work / (row_work * k.tile_rows));
+    const std::int64_t band = tiles * k.tile_rows;
+    for (; row < row_end; row += band) {
+        const std::int64_t end = std::min(row + band, row_end);
+        k.gemm(p, row, end, column, column_end, scratch);
+        if (end < row_end) member.poll((end - row) * row_work);
+    }
+}
+
+// C = A B by the whole team: a grid of rectangles of tiles, as even as can be. No cut changes gemm's bits.
 template <class T>
 void multiply(const MatrixProduct<T>& p, T* scratch, const Member& member) {
     const Kernels<T>& k = kernels<T>();
-    if (member.size() == 1) return k.gemm(p, 0, p.m, 0, p.n, scratch);
+    if (member.size() == 1) return multiply_bands(p, 0, p.m, 0, p.n, scratch, member);
 
     const std::int64_t rows = ceil_div(p.m, k.tile_rows), columns = ceil_div(p.n, k.tile_columns);
     std::int64_t across = 1, least = rows * columns + 1;
     for (std::int64_t c = 1; c <= member.size(); ++c) {
         if (member.size() % c != 0) continue;
-        const std::int64_t most = ceil_div(rows, member.size() / c) * ceil_div(columns, c);  // tiles of one member
+        const std::int64_t most =
+            ceil_div(rows, member.size() / c) * ceil_div(columns, c);  // tiles of one member
         if (most < least) across = c, least = most;
     }
-    const std::int64_t down = member.size() / across, i = member.index() / across, j = member.index() % across;
+    const std::int64_t down = member.size() / across, i = member.index() / across,
+                       j = member.index() % across;
     const std::int64_t row = rows * i / down * k.tile_rows, row_end = rows * (i + 1) / down * k.tile_rows;
     const std::int64_t column = columns * j / across * k.tile_columns;
     const std::int64_t column_end = columns * (j + 1) / across * k.tile_columns;
     if (row < row_end && column < column_end) {
-        k.gemm(p, row, std::min(row_end, p.m), column, std::min(column_end, p.n), scratch);
+        multiply_bands(p, row, std::min(row_end, p.m), column, std::min(column_end, p.n), scratch, member);
     }
 }
 
@@ -64,7 +112,8 @@ void copy(const T* x, T* y, std::int64_t n, bool accumulate) {
 
 template <class T>
 void clear(std::span<T> x, const Member& member) {
-    member.for_range(std::ssize(x), chunk, [&](auto begin, auto end) { std::fill_n(x.data() + begin, end - begin, T(0)); });
+    member.for_range(std::ssize(x), chunk,
+                     [&](auto begin, auto end) { std::fill_n(x.data() + begin, end - begin, T(0)); });
 }
 
 }  // namespace retrograd

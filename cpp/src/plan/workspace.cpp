@@ -20,13 +20,6 @@ std::span<T> cut(AlignedBuffer<T>& buffer, std::int64_t offset, std::int64_t cou
 
 }  // namespace
 
-void Poll::ask() {
-    const Clock::time_point now = Clock::now();
-    if (now - last_ < std::chrono::milliseconds(50)) return;
-    last_ = now;
-    if ((*stop_)()) throw Interrupted("interrupted; the last committed step stands");
-}
-
 template <class T>
 Workspace<T>::Workspace(std::shared_ptr<const Plan> plan, Storage<T> storage, int members)
     : plan_(std::move(plan)), storage_(storage), members_(members) {
@@ -171,22 +164,22 @@ void Workspace<T>::prepare(bool training, bool accumulate) {
 }
 
 template <class T>
-void Workspace<T>::forward(const Member& member, Poll* poll) {
+void Workspace<T>::forward(const Member& member) {
     const std::vector<Step>& steps = plan_->steps();
     for (std::size_t s = 0; s < steps.size(); ++s) {
-        if (poll != nullptr) (*poll)(records_[s].cost * batch_);
+        member.poll(records_[s].cost * batch_);
         steps[s].op->forward(records_[s].run, member);
         member.barrier();
     }
 }
 
 template <class T>
-void Workspace<T>::backward(const Member& member, Poll* poll) {
+void Workspace<T>::backward(const Member& member) {
     const std::vector<Step>& steps = plan_->steps();
     for (std::size_t s = steps.size(); s-- > 0;) {
         if (!steps[s].backward) continue;
         Record& record = records_[s];
-        if (poll != nullptr) (*poll)(2 * record.cost * batch_);
+        member.poll(2 * record.cost * batch_);
         steps[s].op->backward(record.run, member);
         member.barrier();
         for (std::size_t k = 0; k < record.repeated.size(); ++k) {

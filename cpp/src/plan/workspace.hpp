@@ -1,9 +1,7 @@
 // A Workspace holds what changes while a plan runs: values, deltas, saved data, and how many samples there are.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -14,30 +12,6 @@
 #include "base/parallel.hpp"
 
 namespace retrograd {
-
-// Asks now and then whether the caller wants to stop; throws Interrupted where it does. Only member 0 polls: its
-// exception ends the region for all.
-class Poll {
-  public:
-    explicit Poll(const std::function<bool()>* stop = nullptr) : stop_(stop), last_(Clock::now()) {}
-
-    // `work`: multiply-adds since the last call. The clock is read about every 20 us, the caller asked every 50 ms.
-    void operator()(std::int64_t work) {
-        if (stop_ == nullptr) return;
-        work_ += work;
-        if (work_ < 200'000) return;
-        work_ = 0;
-        ask();
-    }
-
-  private:
-    using Clock = std::chrono::steady_clock;
-    void ask();
-
-    const std::function<bool()>* stop_;
-    Clock::time_point last_;
-    std::int64_t work_ = 0;
-};
 
 template <class T>
 struct Storage {  // what outlives a workspace: the model's flat buffers
@@ -68,9 +42,9 @@ class Workspace {
     // Called by one thread before forward, with a barrier (or the beginning of the region) behind it.
     void prepare(bool training, bool accumulate);
 
-    // Every member of a team calls these; they end with a barrier. `poll` is null for members that do not poll.
-    void forward(const Member& member, Poll* poll);
-    void backward(const Member& member, Poll* poll);
+    // Every member of a team calls these; they end with a barrier.
+    void forward(const Member& member);
+    void backward(const Member& member);
 
   private:
     void bind_step(std::size_t s);

@@ -20,7 +20,9 @@ Program<T>::Program(const Model<T>& model, std::shared_ptr<const LossGraph> loss
     }
     std::vector<int> results;
     if (collect) results = model.outputs();
-    if (loss_->label_weight >= 0) results.push_back(loss_->label_weight);
+    for (const int weight : {loss_->sample_weight, loss_->label_weight}) {
+        if (weight >= 0) results.push_back(weight);  // read again after the step, for the epoch's mean
+    }
     PlanOptions plan_options;
     plan_options.fuse = options.fuse;
     plan_options.reuse = options.reuse;

@@ -9,6 +9,7 @@
 #include <retrograd/error.hpp>
 #include <retrograd/random.hpp>
 
+#include "base/poll.hpp"
 #include "nn/batch.hpp"
 #include "plan/threads.hpp"
 #include "train/loss.hpp"
@@ -146,7 +147,7 @@ void Trainer<T>::State::throw_non_finite(const Batch& batch, const FeedList& fee
     workspace.bind(rows.count);
     workspace.prepare(true, false);
     gather(feeds.feeds(), rows, workspace, member, bad);
-    workspace.forward(member, nullptr);
+    workspace.forward(member);
     std::string where;
     const auto look = [&](std::span<const T> numbers, const std::string& name, const Shape& shape) {
         for (std::size_t i = 0; i < numbers.size() && where.empty(); ++i) {
@@ -163,7 +164,7 @@ void Trainer<T>::State::throw_non_finite(const Batch& batch, const FeedList& fee
         if (where.empty()) look(workspace.value(step.node), graph[step.node].name, graph[step.node].shape);
     }
     if (where.empty()) {
-        workspace.backward(member, nullptr);
+        workspace.backward(member);
         for (auto step = program.plan().steps().rbegin(); step != program.plan().steps().rend(); ++step) {
             if (where.empty()) look(workspace.delta(step->node), "the gradient of " + graph[step->node].name, graph[step->node].shape);
         }
@@ -173,7 +174,7 @@ void Trainer<T>::State::throw_non_finite(const Batch& batch, const FeedList& fee
             if (where.empty()) look(g, "the gradient of " + graph[id].name, graph[id].shape);
         }
     }
-    if (where.empty()) where = "the update overflows";
+    if (where.empty()) where = "the update of " + updater.culprit() + " overflows";
     throw NonFiniteError(std::string(when) + ": " + where + " in iteration " + std::to_string(iteration) +
                          "; the parameters are as before that step. A smaller lr, clip_norm= or scaled inputs usually "
                          "help");
@@ -215,7 +216,7 @@ double Trainer<T>::forward(const Batch& batch) {
     s.threads_used = run_team(workspace.members(), [&](const Member& member) {
         gather(feeds.feeds(), rows, workspace, member, bad);
         member.barrier();
-        if (!bad.any()) workspace.forward(member, nullptr);
+        if (!bad.any()) workspace.forward(member);
     });
     if (bad.any()) throw_bad_row<T>(feeds.feeds(), rows, bad);
     s.last_loss = static_cast<double>(workspace.value(program.plan().loss())[0]);
@@ -233,7 +234,7 @@ void Trainer<T>::backward(bool accumulate) {
     workspace.prepare(true, accumulate);
     s.updater.forget();
     s.threads_used = run_team(workspace.members(), [&](const Member& member) {
-        workspace.backward(member, nullptr);
+        workspace.backward(member);
         s.updater.penalise_and_measure(member);
     });
     s.sums = s.updater.sums();
@@ -258,8 +259,8 @@ void Trainer<T>::update() {
     });
     s.phase = Phase::idle;
     if (!good) {
-        throw NonFiniteError("update: a gradient or a new parameter is not finite in iteration " +
-                             std::to_string(s.iteration) +
+        throw NonFiniteError("update: a gradient or the new value of " + s.updater.culprit() +
+                             " is not finite in iteration " + std::to_string(s.iteration) +
                              "; the parameters are as before that step. A smaller lr, clip_norm= or scaled inputs "
                              "usually help");
     }
@@ -281,9 +282,9 @@ double Trainer<T>::step(const Batch& batch, const std::function<bool()>& interru
     const std::int64_t epoch = s.epoch;
     options.batch_size = std::numeric_limits<std::int64_t>::max();
     options.interrupted = interrupted;
-    const EpochResult<T> result = run_epoch(batch, options);
+    (void)run_epoch(batch, options);
     s.epoch = epoch;  // a step is no epoch
-    return result.loss;
+    return s.last_loss;
 }
 
 template <class T>
@@ -348,10 +349,10 @@ EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& opti
     };
     next_batch();
 
-    s.threads_used = run_team(workspace.members(), [&](const Member& member) {
-        const bool first = member.index() == 0;
-        Poll poll(first ? &ask : nullptr);
-        Poll* const polled = first ? &poll : nullptr;
+    Poll poll(&ask);
+    s.threads_used = run_team(workspace.members(), [&](const Member& alike) {
+        const bool first = alike.index() == 0;
+        const Member member = first ? alike.asking(&poll) : alike;
         while (true) {
             gather(feeds.feeds(), rows, workspace, member, bad);
             member.barrier();
@@ -359,13 +360,13 @@ EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& opti
                 if (first) outcome = Outcome::bad_row;
                 break;
             }
-            workspace.forward(member, polled);
+            workspace.forward(member);
             const double loss = static_cast<double>(workspace.value(program.plan().loss())[0]);
             if (!std::isfinite(loss)) {
                 if (first) outcome = Outcome::forward;
                 break;
             }
-            workspace.backward(member, polled);
+            workspace.backward(member);
             s.updater.penalise_and_measure(member);
             const typename Updater<T>::Sums sums = s.updater.sums();
             if (!sums.finite) {
@@ -495,8 +496,9 @@ double Trainer<T>::evaluate(const Batch& data, std::int64_t batch_size, const st
     Rows rows;
     BadRow bad;
     double weighted_loss = 0, mass = 0;
-    s.threads_used = run_team(workspace.members(), [&](const Member& member) {
-        Poll poll(interrupted ? &interrupted : nullptr);
+    Poll poll(&interrupted);
+    s.threads_used = run_team(workspace.members(), [&](const Member& alike) {
+        const Member member = alike.index() == 0 && interrupted ? alike.asking(&poll) : alike;
         for (std::int64_t first = 0; first < total; first += batch) {
             if (member.index() == 0) {
                 rows = {chosen ? chosen->data() + first : nullptr, first, std::min(batch, total - first)};
@@ -507,7 +509,7 @@ double Trainer<T>::evaluate(const Batch& data, std::int64_t batch_size, const st
             gather(feeds.feeds(), rows, workspace, member, bad);
             member.barrier();
             if (bad.any()) return;
-            workspace.forward(member, member.index() == 0 ? &poll : nullptr);
+            workspace.forward(member);
             for (std::size_t k = 0; outputs != nullptr && k < outputs->size(); ++k) {
                 const std::span<const T> y = workspace.value(s.model->outputs()[k]);
                 const std::int64_t size = graph[s.model->outputs()[k]].shape.size();
@@ -544,8 +546,8 @@ TraceResult<T> Trainer<T>::trace(const Batch& batch) {
     workspace.prepare(true, false);
     gather(feeds.feeds(), rows, workspace, member, bad);
     if (bad.any()) throw_bad_row<T>(feeds.feeds(), rows, bad);
-    workspace.forward(member, nullptr);
-    workspace.backward(member, nullptr);
+    workspace.forward(member);
+    workspace.backward(member);
 
     TraceResult<T> trace;
     const Graph& graph = program.plan().graph();

@@ -213,9 +213,10 @@ bool Updater<T>::apply(const Member& member, const Sums& sums, std::int64_t t, d
     });
     member.barrier();
     bool good = true, small = true;
-    for (const T largest : largest_) {
-        good &= std::isfinite(largest);
-        small &= static_cast<double>(largest) < tame_magnitude;
+    for (std::size_t i = 0; i < tiles_.size(); ++i) {
+        if (!std::isfinite(largest_[i]) && good && member.index() == 0) culprit_ = tiles_[i].offset;
+        good &= std::isfinite(largest_[i]);
+        small &= static_cast<double>(largest_[i]) < tame_magnitude;
     }
     if (!good) {
         member.for_each(static_cast<std::int64_t>(tiles_.size()),
@@ -225,6 +226,15 @@ bool Updater<T>::apply(const Member& member, const Sums& sums, std::int64_t t, d
     if (member.index() == 0) trusted_ = good && small;
     member.barrier();
     return good;
+}
+
+template <class T>
+std::string Updater<T>::culprit() const {
+    const Graph& graph = *model_.graph();
+    for (const int id : graph.parameters()) {
+        if (culprit_ < graph[id].offset + graph[id].shape.size()) return graph[id].name;
+    }
+    return "a parameter";
 }
 
 template <class T>

@@ -42,6 +42,9 @@ class Updater {
     // nothing has changed. Ends with a barrier.
     bool apply(const Member& member, const Sums& sums, std::int64_t t, double lr);
 
+    // The parameter where the last apply that failed, or the last sums that were not finite, went wrong.
+    [[nodiscard]] std::string culprit() const;
+
     // Calls apply with a copy of the old parameters at hand, and returns the norm of each parameter's update.
     std::vector<double> update_norms(const Member& member, const Sums& sums, std::int64_t t, double lr, bool& good);
 
@@ -78,6 +81,7 @@ class Updater {
     std::vector<T> squares_, absolutes_, weight_squares_, largest_;  // one for each tile
     AlignedBuffer<T> undo_;  // parameters, then slots; only where an update might overflow
     bool trusted_ = false;
+    std::int64_t culprit_ = 0;  // offset of a tile
 };
 
 }  // namespace retrograd

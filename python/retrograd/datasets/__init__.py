@@ -1,4 +1,4 @@
-"""Data to try things on: real handwritten digits, small patterns in the plane, and readers of MNIST's files."""
+"""Data to try things on: real handwritten digits, patterns in the plane, and readers of MNIST's files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def xor() -> Points:
 
 
 def circles(n: int = 400, noise: float = 0.08, factor: float = 0.5, seed: int = 0) -> Points:
-    """Two circles around one centre, of radius 1 (class 0) and ``factor`` (class 1), with normal noise. [n, 2], [n]
+    """Two circles of radius 1 (class 0) and ``factor`` (class 1), with normal noise. [n, 2], [n]
 
     Raises
     ------
@@ -98,7 +98,7 @@ def spirals(n: int = 400, classes: int = 2, turns: float = 1.5, noise: float = 0
 
 
 def gaussians(n: int = 400, classes: int = 3, spread: float = 0.3, seed: int = 0) -> Points:
-    """Normal clouds of standard deviation ``spread`` around points on the unit circle, one for each class. [n, 2], [n]
+    """Normal clouds of deviation ``spread`` around points on a circle, one for each class. [n, 2], [n]
 
     Raises
     ------
@@ -191,7 +191,7 @@ def _find_idx(folder: str, part: str, what: str) -> str:
 
 
 def _read_idx(path: str) -> NDArray[np.uint8]:
-    """An IDX file: two zero bytes, 8 for unsigned bytes, the rank, the sizes as big-endian 32-bit numbers, the data."""
+    """Two zero bytes, 8 for unsigned bytes, the rank, the sizes as big-endian 32-bit numbers, the data."""
     import gzip
 
     opener: Any = gzip.open if path.endswith(".gz") else open

@@ -1,4 +1,4 @@
-// Runs an operation by hand: every buffer its own allocation of exactly the promised size, filled with NaN before.
+// Runs an operation by hand: every buffer an allocation of exactly the promised size, NaN before.
 #pragma once
 
 #include <atomic>
@@ -37,8 +37,12 @@ inline void expect(bool ok, const std::string& what) {
     if (++failures <= 50) std::printf("FAILED  %s\n", what.c_str());
 }
 
-inline Input batched(std::vector<std::int64_t> dims, DType dtype = DType::real) { return {Shape{std::move(dims), true}, dtype}; }
-inline Input plain(std::vector<std::int64_t> dims, DType dtype = DType::real) { return {Shape{std::move(dims), false}, dtype}; }
+inline Input batched(std::vector<std::int64_t> dims, DType dtype = DType::real) {
+    return {Shape{std::move(dims), true}, dtype};
+}
+inline Input plain(std::vector<std::int64_t> dims, DType dtype = DType::real) {
+    return {Shape{std::move(dims), false}, dtype};
+}
 inline Input labels(std::vector<std::int64_t> dims = {}) { return batched(std::move(dims), DType::index); }
 
 template <class T>
@@ -54,21 +58,22 @@ struct Values {
 };
 
 struct Wanted {
-    std::vector<bool> gradient = {};    // of each operand; empty: all
-    std::vector<std::vector<double>> onto = {};  // what dx holds before, where it is accumulated; empty: it is not
+    std::vector<bool> gradient = {};  // of each operand; empty: all
+    std::vector<std::vector<double>> onto =
+        {};  // what dx holds before, where it is accumulated; empty: it is not
 };
 
 template <class T>
 struct Result {
     std::vector<T> y;
     std::vector<std::vector<T>> dx;
-    std::vector<T> delta;  // dy as backward left it
+    std::vector<T> delta;          // dy as backward left it
     std::int64_t allocations = 0;  // in forward and backward, with one member
 };
 
 template <class T>
-Result<T> run(const OpPtr& op, const std::vector<Input>& inputs, std::int64_t batch, const Values& values, int team,
-              const Wanted& wanted = {}, bool backward = true) {
+Result<T> run(const OpPtr& op, const std::vector<Input>& inputs, std::int64_t batch, const Values& values,
+              int team, const Wanted& wanted = {}, bool backward = true) {
     const Shape shape = op->infer(inputs, "test");
     const std::size_t n = inputs.size();
     std::vector<std::vector<T>> x(n), dx(n), scratch;
@@ -127,7 +132,8 @@ Result<T> run(const OpPtr& op, const std::vector<Input>& inputs, std::int64_t ba
     if (backward) {
         // What backward did not ask for may be gone by then.
         if (!op->needs().output) y = nans<T>(static_cast<std::int64_t>(y.size()));
-        if (!op->needs().inputs) for (auto& one : x) std::fill(one.begin(), one.end(), std::numeric_limits<T>::quiet_NaN());
+        if (!op->needs().inputs)
+            for (auto& one : x) std::fill(one.begin(), one.end(), std::numeric_limits<T>::quiet_NaN());
         std::fill(shared.begin(), shared.end(), std::numeric_limits<T>::quiet_NaN());
         for (auto& one : scratch) std::fill(one.begin(), one.end(), std::numeric_limits<T>::quiet_NaN());
         r.y = y;
@@ -150,8 +156,12 @@ inline std::string described(const std::string& name, const std::vector<Input>& 
 class Random {
   public:
     explicit Random(std::uint64_t seed) : engine_(seed) {}
-    double between(double low, double high) { return low + (high - low) * static_cast<double>(engine_() >> 11) * 0x1p-53; }
-    std::int64_t below(std::int64_t n) { return static_cast<std::int64_t>(engine_() % static_cast<std::uint64_t>(n)); }
+    double between(double low, double high) {
+        return low + (high - low) * static_cast<double>(engine_() >> 11) * 0x1p-53;
+    }
+    std::int64_t below(std::int64_t n) {
+        return static_cast<std::int64_t>(engine_() % static_cast<std::uint64_t>(n));
+    }
     std::vector<double> directions(std::size_t n) {
         std::vector<double> v(n);
         for (double& one : v) one = between(-1, 1);

@@ -1,0 +1,103 @@
+"""The documents are run: every ```python block, and what it prints where a ```text block follows it.
+
+The blocks of a file share their names and run from top to bottom, in an empty folder, with warnings as errors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
+    + [*(ROOT / "docs").glob("**/*.md")]
+)
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def blocks(path: Path) -> list[tuple[int, str, str, str]]:
+    """Line, language, content and what stands between this block and the one before."""
+    text, found, end = path.read_text(encoding="utf-8"), [], 0
+    for match in BLOCK.finditer(text):
+        line = text.count("\n", 0, match.start()) + 2
+        found.append((line, match[1], match[2], text[end : match.start()]))
+        end = match.end()
+    return found
+
+
+def with_python(path: Path) -> bool:
+    return any(language == "python" for _, language, _, _ in blocks(path))
+
+
+@pytest.mark.parametrize("path", [p for p in DOCUMENTS if with_python(p)], ids=name_of)
+def test_code_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "__main__"}
+    printed: str | None = None
+    for line, language, content, between in blocks(path):
+        if language == "python":
+            # so that a traceback shows the document's own line
+            compiled = compile("\n" * (line - 1) + content, name_of(path), "exec")
+            with contextlib.redirect_stdout(io.StringIO()) as output:
+                exec(compiled, names)
+            printed = output.getvalue()
+        elif language == "text" and printed is not None and not between.strip():
+            found = [row.rstrip() for row in printed.strip().splitlines()]
+            assert found == [row.rstrip() for row in content.strip().splitlines()], f"{name_of(path)}:{line}"
+        else:
+            printed = None
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_links_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        place, _, anchor = target.partition("#")
+        file = (path.parent / place) if place else path
+        assert file.exists(), f"{name_of(path)}: {target}"
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert anchor in anchors, f"{name_of(path)}: {target}; there are {sorted(anchors)}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_files_that_are_named_exist(path: Path) -> None:
+    """Paths of the source in `code`, with or without a line of their own."""
+    folders = ("cpp", "python", "tests", "examples", "docs")
+    for target in re.findall(r"`([\w./-]+)`", path.read_text(encoding="utf-8")):
+        if target.split("/")[0] in folders and "/" in target and not target.endswith("..."):
+            assert (ROOT / target).exists(), f"{name_of(path)}: {target}"
+
+
+def test_every_block_has_a_language() -> None:
+    for path in DOCUMENTS:
+        fences = re.findall(r"^```(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert len(fences) % 2 == 0, f"{name_of(path)}: a block is not closed"
+        for opening in fences[::2]:
+            assert opening in {"python", "cpp", "sh", "text", "diff", "cmake", "json"}, name_of(path)
+
+
+def test_the_two_commands_of_the_readme() -> None:
+    shell = [content.strip() for _, language, content, _ in blocks(ROOT / "README.md") if language == "sh"]
+    assert "pip install . && retrograd train" in shell
+    assert 'pip install ".[test]" && pytest' in shell
+    runner = ROOT / ".ci" / "run"
+    text = runner.read_text(encoding="utf-8")
+    assert "README.md" in text
+    assert '".[test]"' not in text, "the runner takes the commands from README.md"
+    if os.name != "nt":
+        assert runner.stat().st_mode & stat.S_IXUSR

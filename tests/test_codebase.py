@@ -87,6 +87,7 @@ LONG = {
     "tests/cpp/ops/ops_test.cpp": "a case for each operation",
     "tests/reference.py": "the independent truth, in one place",
     "tests/test_bad_input.py": "a table of bad inputs",
+    "tests/test_contract.py": "one property after another, over all members",
     "tests/test_training.py": "one behaviour of fit after another",
 }
 

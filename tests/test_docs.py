@@ -1,6 +1,6 @@
 """The documents are run: every ```python block, and what it prints where a ```text block follows it.
 
-The blocks of a file share their names and run from top to bottom, in an empty folder, with warnings as errors.
+The blocks of a file share their names and run from top to bottom in an empty folder, warnings as errors.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
-    + [*(ROOT / "docs").glob("**/*.md")]
-)
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+DOCUMENTS = sorted([*(ROOT / page for page in PAGES), *(ROOT / "docs").glob("**/*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -124,7 +124,10 @@ def real(
     refused = bool | np.bool_ | str | bytes | complex | np.ndarray
     if isinstance(value, refused) or not hasattr(value, "__float__"):
         raise ArgumentError(f"{who}: expected a number, got {value!r} ({type(value).__name__})")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     limits = [
         (number >= low, f"at least {low:g}"),
         (number <= high, f"at most {high:g}"),

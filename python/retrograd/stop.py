@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrograd._arguments import Record, flag, integer, nearest, real, unknown
+from retrograd.callbacks import Callback
 from retrograd.errors import ArgumentError
 from retrograd.metrics import MAXIMISED
 
@@ -39,7 +40,7 @@ def _monitored(rule: str, monitor: str, trainer: Trainer) -> str:
     return monitor
 
 
-class Rule(Record):
+class Rule(Record, Callback):
     """A callback that keeps count: unlike other records it changes while it is used, and is only itself."""
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -55,12 +55,17 @@ void pause_cpu() {
 // Spins, then yields, until done() holds; false where it is time to sleep instead.
 template <class Done>
 bool spin_until(Done done) {
-    const auto end = Clock::now() + spin_time;
-    do {
+    const auto spin = [&] {
         for (int i = 0; i < 32; ++i) {
             if (done()) return true;
             pause_cpu();
         }
+        return done();
+    };
+    if (spin()) return true;  // the clock would take longer than most barriers
+    const auto end = Clock::now() + spin_time;
+    do {
+        if (spin()) return true;
     } while (Clock::now() < end);
     for (int i = 0; i < yields_before_sleep; ++i) {
         if (done()) return true;
@@ -75,7 +80,8 @@ struct TeamAborted {};
 }  // namespace
 
 struct TeamState {
-    static constexpr std::uint32_t aborted = 0x80000000;
+    static constexpr std::uint32_t aborted = 1;       // the lowest bit of phase,
+    static constexpr std::uint32_t one_barrier = 2;  // the rest counts, and may wrap round
 
     alignas(64) std::atomic<std::uint32_t> arrived{0};
     alignas(64) std::atomic<std::uint32_t> phase{0};  // barriers passed so far, and whether a member failed
@@ -91,18 +97,18 @@ struct TeamState {
 
     void wait(int size) {
         const std::uint32_t before = phase.load(std::memory_order_acquire);
-        if ((before & aborted) != 0) throw TeamAborted{};
+        // A child forked by a member has no other members to wait for.
+        const bool left_alone = generation != fork_generation.load(std::memory_order_relaxed);
+        if (left_alone || (before & aborted) != 0) throw TeamAborted{};
         if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<std::uint32_t>(size)) {
             arrived.store(0, std::memory_order_relaxed);
-            const std::uint32_t old = phase.fetch_add(1, std::memory_order_acq_rel);
+            const std::uint32_t old = phase.fetch_add(one_barrier, std::memory_order_acq_rel);
             phase.notify_all();
             if ((old & aborted) != 0) throw TeamAborted{};
             return;
         }
         const auto passed = [&] { return phase.load(std::memory_order_acquire) != before; };
         if (!spin_until(passed)) {
-            // A child forked by a member has no other members to wait for.
-            if (generation != fork_generation.load(std::memory_order_relaxed)) throw TeamAborted{};
             while (!passed()) phase.wait(before, std::memory_order_acquire);
         }
         if ((phase.load(std::memory_order_acquire) & aborted) != 0) throw TeamAborted{};

@@ -33,7 +33,7 @@ class Gather : public OpBase<Gather> {
     }
     [[nodiscard]] Range range(std::span<const Input> inputs, std::size_t operand) const override {
         if (operand != 1) return {0, 0};
-        return {.low = 0, .high = static_cast<double>(inputs[0].shape.dims[0]), .bounded = true};
+        return {.low = 0, .high = static_cast<double>(inputs[0].shape.dims[0] - 1), .bounded = true};
     }
 
     template <class T>

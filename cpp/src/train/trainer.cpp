@@ -14,6 +14,7 @@
 #include "plan/threads.hpp"
 #include "train/loss.hpp"
 #include "train/program.hpp"
+#include "train/tempo.hpp"
 #include "train/updater.hpp"
 
 namespace retrograd {
@@ -86,6 +87,8 @@ struct Trainer<T>::State {
     double last_loss = 0, last_penalty = 0, last_norm = 0;
     typename Updater<T>::Sums sums;
     int threads_used = 0;
+    Tempo tempo;  // of the training steps, where the number of threads is ours to choose
+    std::int64_t tempo_work = -1;
     std::uint64_t frozen_version = 0;
 
     std::shared_ptr<const LossGraph> loss_graph(const Batch& batch) {
@@ -299,7 +302,13 @@ EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& opti
     const std::int64_t total = options.rows ? static_cast<std::int64_t>(options.rows->size()) : feeds.rows();
     if (total == 0) throw ShapeError("x: there are no rows to train on");
     const std::int64_t batch_size = std::min(options.batch_size, total);
-    Workspace<T>& workspace = program.workspace(choose_threads(s.options.threads, program.cost(batch_size)));
+    const int most = choose_threads(s.options.threads, program.cost(batch_size));
+    const bool measured = s.options.threads == 0 && most > 1;
+    if (measured && (s.tempo_work != program.cost(batch_size) || s.tempo.most() != most)) {
+        s.tempo = Tempo(most);
+        s.tempo_work = program.cost(batch_size);
+    }
+    Workspace<T>& workspace = program.workspace(most);
     const Graph& model_graph = *s.model->graph();
     EpochResult<T> result;
 
@@ -350,7 +359,8 @@ EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& opti
     next_batch();
 
     Poll poll(&ask);
-    s.threads_used = run_team(workspace.members(), [&](const Member& alike) {
+    std::int64_t steps_left = 0;  // of this region
+    const auto train = [&](const Member& alike) {
         const bool first = alike.index() == 0;
         const Member member = first ? alike.asking(&poll) : alike;
         while (true) {
@@ -421,6 +431,7 @@ EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& opti
                     });
                     s.updater.forget();
                 }
+                --steps_left;
                 if (done == total || s.stop) {
                     outcome = Outcome::finished;
                 } else {
@@ -428,9 +439,20 @@ EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& opti
                 }
             }
             member.barrier();
-            if (outcome == Outcome::finished) break;
+            if (outcome == Outcome::finished || steps_left == 0) break;
         }
-    });
+    };
+    s.threads_used = 0;
+    while (outcome == Outcome::running) {
+        const std::int64_t before = result.iterations;
+        const Clock::time_point start = Clock::now();
+        steps_left = measured ? s.tempo.steps() : std::numeric_limits<std::int64_t>::max();
+        const int used = run_team(measured ? s.tempo.members() : most, train);
+        s.threads_used = std::max(s.threads_used, used);
+        if (measured) {
+            s.tempo.report(result.iterations - before, std::chrono::duration<double>(Clock::now() - start).count());
+        }
+    }
 
     if (outcome == Outcome::bad_row) throw_bad_row<T>(feeds.feeds(), rows, bad);
     if (outcome == Outcome::forward) s.throw_non_finite(data, feeds, rows, "forward");

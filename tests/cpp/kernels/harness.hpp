@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -19,7 +20,7 @@
 
 namespace check {
 
-inline long checks = 0, failures = 0;
+inline std::atomic<long> checks = 0, failures = 0;
 
 inline void expect(bool good, const std::string& what) {
     ++checks;

@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
         if (!wanted) continue;
         const long before = check::checks;
         suite.run();
-        std::printf("%-12s %8ld checks, %ld failures so far\n", suite.name, check::checks - before, check::failures);
+        std::printf("%-12s %8ld checks, %ld failures so far\n", suite.name, check::checks - before, check::failures.load());
         std::fflush(stdout);
     }
     return check::failures == 0 ? 0 : 1;

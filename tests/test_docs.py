@@ -10,6 +10,7 @@ import io
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,36 @@ def test_files_that_are_named_exist(path: Path) -> None:
     for target in re.findall(r"`([\w./-]+)`", path.read_text(encoding="utf-8")):
         if target.split("/")[0] in folders and "/" in target and not target.endswith("..."):
             assert (ROOT / target).exists(), f"{name_of(path)}: {target}"
+
+
+def changes(path: Path) -> Iterator[tuple[Path, str, str]]:
+    """File, what stands there and what shall stand there, for every hunk of the ```diff blocks; a new file
+    has no old text."""
+    for _, language, content, _ in blocks(path):
+        if language != "diff":
+            continue
+        file, old, new = ROOT, "", ""
+        for line in [*content.splitlines(), "@@"]:
+            if line.startswith(("--- ", "+++ ", "@@")):
+                if new:
+                    yield file, old, new
+                old = new = ""
+                file = ROOT / line[4:] if not line.startswith("@@") else file
+            else:
+                old += line[1:] + "\n" if line[0] in " -" else ""
+                new += line[1:] + "\n" if line[0] in " +" else ""
+
+
+def test_changes_fit_the_source() -> None:
+    """What docs/adding.md shows as already there is there, once, however its lines are broken."""
+    shown = list(changes(ROOT / "docs" / "adding.md"))
+    assert len(shown) > 20
+    for file, old, _ in shown:
+        if old:
+            there = " ".join(file.read_text(encoding="utf-8").split())
+            assert there.count(" ".join(old.split())) == 1, f"{name_of(file)}:\n{old}"
+        else:
+            assert not file.exists(), name_of(file)
 
 
 def test_every_block_has_a_language() -> None:

@@ -1,4 +1,4 @@
-"""Plan passes change speed and memory, never a bit; and instruction sets that have fused multiply-add agree."""
+"""Plan passes change speed and memory, never a bit; instruction sets with fused multiply-add agree."""
 
 import hashlib
 import os
@@ -75,7 +75,8 @@ for dtype in ("float32", "float64"):
         trainer.fit(x, y, epochs=2, batch_size=40, progress=False)
         digest.update(net.flat_parameters.tobytes())
     net = rg.Sequential([rg.Input(9), rg.Dense(33, activation="tanh"), rg.Dense(5)], dtype=dtype)
-    rg.Trainer(net, loss="cross_entropy").fit(x, rng.integers(0, 5, 150), epochs=2, batch_size=40, progress=False)
+    labels = rng.integers(0, 5, 150)
+    rg.Trainer(net, loss="cross_entropy").fit(x, labels, epochs=2, batch_size=40, progress=False)
     digest.update(net.flat_parameters.tobytes())
 print(_core.isa(), digest.hexdigest())
 """

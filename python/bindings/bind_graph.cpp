@@ -32,13 +32,16 @@ const char* kind_name(NodeKind kind) {
 void bind_graph(py::module_& m) {
     py::class_<Node>(m, "Node", "An immutable, shape-checked expression.", py::dynamic_attr())
         .def_property_readonly("shape", [](const Node& n) { return shape_tuple(n.shape()); })
-        .def_property_readonly("sample_shape", [](const Node& n) { return py::tuple(py::cast(n.shape().dims)); })
+        .def_property_readonly("sample_shape",
+                               [](const Node& n) { return py::tuple(py::cast(n.shape().dims)); })
         .def_property_readonly("batched", [](const Node& n) { return n.shape().batched; })
-        .def_property_readonly("dtype", [](const Node& n) { return n.dtype() == DType::index ? "index" : "real"; })
+        .def_property_readonly("dtype",
+                               [](const Node& n) { return n.dtype() == DType::index ? "index" : "real"; })
         .def_property_readonly("kind", [](const Node& n) { return kind_name(n.kind()); })
-        .def_property_readonly("op", [](const Node& n) { return n.op() ? std::string(n.op()->name()) : std::string(); })
-        .def_property_readonly("attributes",
-                               [](const Node& n) { return n.op() ? dict_of(n.op()->attributes()) : py::dict(); })
+        .def_property_readonly(
+            "op", [](const Node& n) { return n.op() ? std::string(n.op()->name()) : std::string(); })
+        .def_property_readonly(
+            "attributes", [](const Node& n) { return n.op() ? dict_of(n.op()->attributes()) : py::dict(); })
         .def_property_readonly("inputs", [](const Node& n) { return n.inputs(); })
         .def_property_readonly("name", [](const Node& n) { return n.name(); })
         .def("__eq__",
@@ -54,7 +57,8 @@ void bind_graph(py::module_& m) {
         },
         py::arg("dims"), py::arg("dtype"), py::arg("name"));
     m.def(
-        "placeholder", [](const py::sequence& dims, const std::string& name) { return placeholder(dims_of(dims), name); },
+        "placeholder",
+        [](const py::sequence& dims, const std::string& name) { return placeholder(dims_of(dims), name); },
         py::arg("dims"), py::arg("name"));
     m.def(
         "variable",
@@ -70,12 +74,12 @@ void bind_graph(py::module_& m) {
         py::arg("value"), py::arg("name"));
     m.def(
         "apply",
-        [](const std::string& op, const py::dict& attributes, const std::vector<Node>& inputs, const std::string& who) {
-            return apply(op, attributes_of(attributes), inputs, who);
-        },
+        [](const std::string& op, const py::dict& attributes, const std::vector<Node>& inputs,
+           const std::string& who) { return apply(op, attributes_of(attributes), inputs, who); },
         py::arg("op"), py::arg("attributes"), py::arg("inputs"), py::arg("who") = "");
 
-    py::class_<Layer>(m, "Layer", "A builder of nodes. The first call makes the parameters; later calls share them.")
+    py::class_<Layer>(m, "Layer",
+                      "A builder of nodes. The first call makes the parameters; later calls share them.")
         .def(py::init([](const std::string& kind, const py::dict& config, const std::string& name,
                          const py::object& activation, const py::object& initial) {
                  Layer::Function function;
@@ -90,7 +94,9 @@ void bind_graph(py::module_& m) {
              }),
              py::arg("kind"), py::arg("config"), py::arg("name") = "", py::arg("activation") = py::none(),
              py::arg("initial") = py::none())
-        .def("__call__", [](Layer& layer, const std::vector<Node>& inputs) { return layer(inputs); }, py::arg("inputs"))
+        .def(
+            "__call__", [](Layer& layer, const std::vector<Node>& inputs) { return layer(inputs); },
+            py::arg("inputs"))
         .def_property_readonly("kind", &Layer::kind)
         .def_property_readonly("name", &Layer::name)
         .def_property_readonly("config", [](const Layer& layer) { return dict_of(layer.config()); });

@@ -22,7 +22,8 @@ struct LayerInfo {
 std::vector<LayerInfo> layers_of(const Graph& graph) {
     std::vector<LayerInfo> infos;
     for (const GraphLayer& layer : graph.layers()) {
-        LayerInfo info{layer.name, layer.kind, layer.config, {}, {}, static_cast<int>(layer.calls.size()), {}, 0};
+        LayerInfo info{layer.name, layer.kind, layer.config, {}, {}, static_cast<int>(layer.calls.size()),
+                       {},         0};
         for (const auto& [role, id] : layer.parameters) info.parameters[role] = graph[id].name;
         for (const auto& call : layer.calls) {
             for (const auto& [role, id] : call) {
@@ -54,9 +55,11 @@ py::array flat_view(const Model<T>& model, std::span<T> flat) {
 
 // The caller's own arrays for the outputs: of the right type and shape, writable, in C order.
 template <class T>
-std::vector<std::span<T>> targets_of(const py::sequence& out, const std::vector<std::vector<std::int64_t>>& shapes) {
+std::vector<std::span<T>> targets_of(const py::sequence& out,
+                                     const std::vector<std::vector<std::int64_t>>& shapes) {
     if (out.size() != shapes.size()) {
-        throw ShapeError("out: expected " + std::to_string(shapes.size()) + " arrays, got " + std::to_string(out.size()));
+        throw ShapeError("out: expected " + std::to_string(shapes.size()) + " arrays, got " +
+                         std::to_string(out.size()));
     }
     std::vector<std::span<T>> targets;
     for (std::size_t k = 0; k < shapes.size(); ++k) {
@@ -65,16 +68,18 @@ std::vector<std::span<T>> targets_of(const py::sequence& out, const std::vector<
         (void)view_of(one, name);
         auto array = one.cast<py::array>();
         if (!array.dtype().is(py::dtype::of<T>()) || array.dtype().byteorder() == '>') {
-            throw DTypeError(name + ": expected dtype " + std::string(py::str(py::dtype::of<T>())) + ", got " +
-                             std::string(py::str(array.dtype())));
+            throw DTypeError(name + ": expected dtype " + std::string(py::str(py::dtype::of<T>())) +
+                             ", got " + std::string(py::str(array.dtype())));
         }
-        if (!array.writeable()) throw ArgumentError(name + ": it is read-only; give an array that can be written");
+        if (!array.writeable())
+            throw ArgumentError(name + ": it is read-only; give an array that can be written");
         if (shape_of(array) != shapes[k]) {
             const auto text = [](const std::vector<std::int64_t>& dims) { return Shape{dims, false}.str(); };
             throw ShapeError(name + ": expected shape " + text(shapes[k]) + ", got " + text(shape_of(array)));
         }
         if (!(array.flags() & py::array::c_style)) {
-            throw ArgumentError(name + ": expected an array in C order; use np.ascontiguousarray, or leave out= away");
+            throw ArgumentError(
+                name + ": expected an array in C order; use np.ascontiguousarray, or leave out= away");
         }
         targets.emplace_back(static_cast<T*>(array.mutable_data()), static_cast<std::size_t>(array.size()));
     }
@@ -114,32 +119,35 @@ template <class T>
 void bind_model_of(py::module_& m, const char* name) {
     using M = Model<T>;
     py::class_<M, std::shared_ptr<M>>(m, name)
-        .def(py::init([](const std::vector<Node>& inputs, const std::vector<Node>& outputs, std::uint64_t seed) {
-                 return std::make_shared<M>(inputs, outputs, seed);
-             }),
+        .def(py::init([](const std::vector<Node>& inputs, const std::vector<Node>& outputs,
+                         std::uint64_t seed) { return std::make_shared<M>(inputs, outputs, seed); }),
              py::arg("inputs"), py::arg("outputs"), py::arg("seed"))
         .def_property_readonly("inputs",
                                [](const M& model) {
                                    std::vector<Node> nodes;
-                                   for (const int id : model.inputs()) nodes.push_back(model.graph()->node(id));
+                                   for (const int id : model.inputs())
+                                       nodes.push_back(model.graph()->node(id));
                                    return nodes;
                                })
         .def_property_readonly("outputs",
                                [](const M& model) {
                                    std::vector<Node> nodes;
-                                   for (const int id : model.outputs()) nodes.push_back(model.graph()->node(id));
+                                   for (const int id : model.outputs())
+                                       nodes.push_back(model.graph()->node(id));
                                    return nodes;
                                })
         .def_property_readonly("input_names",
                                [](const M& model) {
                                    std::vector<std::string> names;
-                                   for (const int id : model.inputs()) names.push_back((*model.graph())[id].name);
+                                   for (const int id : model.inputs())
+                                       names.push_back((*model.graph())[id].name);
                                    return names;
                                })
         .def_property_readonly("node_names",
                                [](const M& model) {
                                    std::vector<std::string> names;
-                                   for (const GraphNode& node : model.graph()->nodes()) names.push_back(node.name);
+                                   for (const GraphNode& node : model.graph()->nodes())
+                                       names.push_back(node.name);
                                    return names;
                                })
         .def(
@@ -159,16 +167,22 @@ void bind_model_of(py::module_& m, const char* name) {
             },
             py::arg("node"))
         .def("layers", [](const M& model) { return layers_of(*model.graph()); })
-        .def("parameters", [](const M& model) { return views(model, model.graph()->parameters(), model.parameters()); })
-        .def("gradients", [](const M& model) { return views(model, model.graph()->parameters(), model.gradients()); })
-        .def("buffers", [](const M& model) { return views(model, model.graph()->constants(), model.constants()); })
-        .def_property_readonly("flat_parameters", [](const M& model) { return flat_view(model, model.parameters()); })
-        .def_property_readonly("flat_gradients", [](const M& model) { return flat_view(model, model.gradients()); })
+        .def("parameters",
+             [](const M& model) { return views(model, model.graph()->parameters(), model.parameters()); })
+        .def("gradients",
+             [](const M& model) { return views(model, model.graph()->parameters(), model.gradients()); })
+        .def("buffers",
+             [](const M& model) { return views(model, model.graph()->constants(), model.constants()); })
+        .def_property_readonly("flat_parameters",
+                               [](const M& model) { return flat_view(model, model.parameters()); })
+        .def_property_readonly("flat_gradients",
+                               [](const M& model) { return flat_view(model, model.gradients()); })
         .def("frozen",
              [](const M& model) {
                  std::vector<std::string> names;
                  for (const int id : model.graph()->parameters()) {
-                     if (model.frozen()[static_cast<std::size_t>(id)]) names.push_back((*model.graph())[id].name);
+                     if (model.frozen()[static_cast<std::size_t>(id)])
+                         names.push_back((*model.graph())[id].name);
                  }
                  return names;
              })
@@ -180,8 +194,10 @@ void bind_model_of(py::module_& m, const char* name) {
             py::arg("parameters"), py::arg("frozen"))
         .def("predict", &predict<T>, py::arg("x"), py::arg("batch_size"), py::arg("threads"), py::arg("out"))
         .def("copy", [](const M& model) { return std::shared_ptr<M>(model.template copy_as<T>()); })
-        .def("to32", [](const M& model) { return std::shared_ptr<Model<float>>(model.template copy_as<float>()); })
-        .def("to64", [](const M& model) { return std::shared_ptr<Model<double>>(model.template copy_as<double>()); })
+        .def("to32",
+             [](const M& model) { return std::shared_ptr<Model<float>>(model.template copy_as<float>()); })
+        .def("to64",
+             [](const M& model) { return std::shared_ptr<Model<double>>(model.template copy_as<double>()); })
         .def(
             "to_bytes",
             [](M& model, const std::map<std::string, std::string>& metadata) {
@@ -202,7 +218,9 @@ void bind_model_of(py::module_& m, const char* name) {
         .def(
             "memory",
             [](const M& model, std::int64_t batch) {
-                const auto bytes = [](std::span<T> flat) { return static_cast<std::int64_t>(flat.size_bytes()); };
+                const auto bytes = [](std::span<T> flat) {
+                    return static_cast<std::int64_t>(flat.size_bytes());
+                };
                 return std::map<std::string, std::int64_t>{{"parameters", bytes(model.parameters())},
                                                            {"gradients", bytes(model.gradients())},
                                                            {"buffers", bytes(model.constants())},
@@ -237,7 +255,9 @@ void bind_model(py::module_& m) {
         .def_readonly("cost", &LayerInfo::cost);
     bind_model_of<float>(m, "Model32");
     bind_model_of<double>(m, "Model64");
-    m.def("load_model", [](const std::string& path) { return cast_model(load_model(path_of(path))); }, py::arg("path"));
+    m.def(
+        "load_model", [](const std::string& path) { return cast_model(load_model(path_of(path))); },
+        py::arg("path"));
     m.def(
         "model_from_bytes",
         [](const py::bytes& data) {

@@ -30,7 +30,8 @@ std::vector<std::int64_t> rows_of(const py::object& rows, std::int64_t count) {
     std::vector<std::int64_t> list(array.data(), array.data() + array.size());
     for (const std::int64_t row : list) {
         if (row < 0 || row >= count) {
-            throw ArgumentError("rows: " + std::to_string(row) + " is outside of 0.." + std::to_string(count - 1));
+            throw ArgumentError("rows: " + std::to_string(row) + " is outside of 0.." +
+                                std::to_string(count - 1));
         }
     }
     return list;
@@ -44,7 +45,8 @@ std::vector<std::int64_t> outputs_shape(const Model<T>& model, std::size_t k, st
 }
 
 template <class T>
-std::vector<py::array> outputs_out(const Model<T>& model, std::vector<std::vector<T>>& outputs, std::int64_t rows) {
+std::vector<py::array> outputs_out(const Model<T>& model, std::vector<std::vector<T>>& outputs,
+                                   std::int64_t rows) {
     std::vector<py::array> arrays;
     for (std::size_t k = 0; k < outputs.size(); ++k) {
         arrays.push_back(array_out(std::move(outputs[k]), outputs_shape(model, k, rows)));
@@ -62,9 +64,10 @@ struct PyEpochResult {
 };
 
 template <class T>
-PyEpochResult run_epoch(Trainer<T>& trainer, const py::sequence& x, const py::sequence& y, const py::object& weight,
-                        std::int64_t batch_size, bool shuffle, const py::object& rows, bool collect,
-                        bool record_layers, const py::object& on_iteration, const py::object& progress) {
+PyEpochResult run_epoch(Trainer<T>& trainer, const py::sequence& x, const py::sequence& y,
+                        const py::object& weight, std::int64_t batch_size, bool shuffle,
+                        const py::object& rows, bool collect, bool record_layers,
+                        const py::object& on_iteration, const py::object& progress) {
     const Arrays arrays(x, y, weight);
     EpochOptions options;
     std::vector<std::int64_t> chosen;
@@ -108,9 +111,10 @@ PyEpochResult run_epoch(Trainer<T>& trainer, const py::sequence& x, const py::se
 }
 
 template <class T>
-std::pair<double, std::vector<py::array>> evaluate(Trainer<T>& trainer, const py::sequence& x, const py::sequence& y,
-                                                   const py::object& weight, std::int64_t batch_size,
-                                                   const py::object& rows, bool collect) {
+std::pair<double, std::vector<py::array>> evaluate(Trainer<T>& trainer, const py::sequence& x,
+                                                   const py::sequence& y, const py::object& weight,
+                                                   std::int64_t batch_size, const py::object& rows,
+                                                   bool collect) {
     const Arrays arrays(x, y, weight);
     const std::int64_t count = arrays.batch().x.empty() ? 0 : arrays.batch().x[0].rows();
     std::vector<std::int64_t> chosen;
@@ -132,15 +136,16 @@ py::tuple trace(Trainer<T>& trainer, const py::sequence& x, const py::sequence& 
     TraceResult<T> result = trainer.trace(arrays.batch());
     const auto dict = [](auto& list) {
         py::dict arrays_out;
-        for (auto& one : list) arrays_out[py::str(one.name)] = array_out(std::move(one.numbers), std::move(one.shape));
+        for (auto& one : list)
+            arrays_out[py::str(one.name)] = array_out(std::move(one.numbers), std::move(one.shape));
         return arrays_out;
     };
     return py::make_tuple(result.loss, dict(result.values), dict(result.deltas), dict(result.gradients));
 }
 
 template <class T>
-TrainerOptions options_of(const py::object& loss, const std::vector<double>& weights, const std::string& optimizer,
-                          const std::map<std::string, double>& hyper,
+TrainerOptions options_of(const py::object& loss, const std::vector<double>& weights,
+                          const std::string& optimizer, const std::map<std::string, double>& hyper,
                           const std::pair<std::string, std::map<std::string, double>>& schedule,
                           const std::vector<std::pair<std::string, std::map<std::string, double>>>& groups) {
     TrainerOptions options;
@@ -148,7 +153,8 @@ TrainerOptions options_of(const py::object& loss, const std::vector<double>& wei
         options.loss_function = loss.cast<LossFunction>();
     } else {
         for (const py::handle term : loss) {
-            const auto pair = py::reinterpret_borrow<py::object>(term).cast<std::pair<std::string, py::dict>>();
+            const auto pair =
+                py::reinterpret_borrow<py::object>(term).cast<std::pair<std::string, py::dict>>();
             options.losses.push_back({pair.first, attributes_of(pair.second)});
         }
     }
@@ -164,11 +170,12 @@ void bind_trainer_of(py::module_& m, const char* name) {
     using Tr = Trainer<T>;
     using Settings = std::map<std::string, double>;
     py::class_<Tr, std::shared_ptr<Tr>>(m, name)
-        .def(py::init([](std::shared_ptr<Model<T>> model, const py::object& loss, const py::object& loss_weights,
-                         const std::string& optimizer, const Settings& hyper,
+        .def(py::init([](std::shared_ptr<Model<T>> model, const py::object& loss,
+                         const py::object& loss_weights, const std::string& optimizer, const Settings& hyper,
                          const std::pair<std::string, Settings>& schedule,
                          const std::vector<std::pair<std::string, Settings>>& groups, double l1, double l2,
-                         double clip_norm, double clip_value, int threads, std::uint64_t seed, bool fuse, bool reuse) {
+                         double clip_norm, double clip_value, int threads, std::uint64_t seed, bool fuse,
+                         bool reuse) {
                  std::vector<double> weights;
                  if (!loss_weights.is_none()) weights = loss_weights.cast<std::vector<double>>();
                  TrainerOptions options = options_of<T>(loss, weights, optimizer, hyper, schedule, groups);
@@ -182,10 +189,10 @@ void bind_trainer_of(py::module_& m, const char* name) {
                  options.reuse = reuse;
                  return std::make_shared<Tr>(std::move(model), std::move(options));
              }),
-             py::arg("model"), py::arg("loss"), py::arg("loss_weights"), py::arg("optimizer"), py::arg("hyper"),
-             py::arg("schedule"), py::arg("groups"), py::arg("l1"), py::arg("l2"), py::arg("clip_norm"),
-             py::arg("clip_value"), py::arg("threads"), py::arg("seed"), py::arg("fuse") = true,
-             py::arg("reuse") = true)
+             py::arg("model"), py::arg("loss"), py::arg("loss_weights"), py::arg("optimizer"),
+             py::arg("hyper"), py::arg("schedule"), py::arg("groups"), py::arg("l1"), py::arg("l2"),
+             py::arg("clip_norm"), py::arg("clip_value"), py::arg("threads"), py::arg("seed"),
+             py::arg("fuse") = true, py::arg("reuse") = true)
         .def_property_readonly("model", &Tr::model)
         .def(
             "step",
@@ -213,16 +220,17 @@ void bind_trainer_of(py::module_& m, const char* name) {
                 return t.gradients(arrays.batch());
             },
             py::arg("x"), py::arg("y"), py::arg("sample_weight"))
-        .def("run_epoch", &run_epoch<T>, py::arg("x"), py::arg("y"), py::arg("sample_weight"), py::arg("batch_size"),
-             py::arg("shuffle"), py::arg("rows"), py::arg("collect"), py::arg("record_layers"),
-             py::arg("on_iteration"), py::arg("progress"))
-        .def("evaluate", &evaluate<T>, py::arg("x"), py::arg("y"), py::arg("sample_weight"), py::arg("batch_size"),
-             py::arg("rows"), py::arg("collect"))
+        .def("run_epoch", &run_epoch<T>, py::arg("x"), py::arg("y"), py::arg("sample_weight"),
+             py::arg("batch_size"), py::arg("shuffle"), py::arg("rows"), py::arg("collect"),
+             py::arg("record_layers"), py::arg("on_iteration"), py::arg("progress"))
+        .def("evaluate", &evaluate<T>, py::arg("x"), py::arg("y"), py::arg("sample_weight"),
+             py::arg("batch_size"), py::arg("rows"), py::arg("collect"))
         .def("trace", &trace<T>, py::arg("x"), py::arg("y"), py::arg("sample_weight"))
         .def_property("iteration", &Tr::iteration, &Tr::set_iteration)
         .def_property("epoch", &Tr::epoch, &Tr::set_epoch)
         .def_property_readonly("lr", &Tr::lr)
-        .def("set_lr", [](Tr& t, double lr) { t.set_schedule({"constant", {{"lr", lr}}}); }, py::arg("lr"))
+        .def(
+            "set_lr", [](Tr& t, double lr) { t.set_schedule({"constant", {{"lr", lr}}}); }, py::arg("lr"))
         .def("optimizer_state",
              [](Tr& t) {
                  std::vector<std::tuple<std::string, std::string, py::array>> list;

@@ -43,7 +43,8 @@ bool is_masked(py::handle array) {
 Attribute attribute_of(const std::string& key, py::handle value) {
     if (PyBool_Check(value.ptr())) return value.cast<bool>();
     if (PyUnicode_Check(value.ptr())) return value.cast<std::string>();
-    if (PyIndex_Check(value.ptr())) return py::int_(py::reinterpret_borrow<py::object>(value)).cast<std::int64_t>();
+    if (PyIndex_Check(value.ptr()))
+        return py::int_(py::reinterpret_borrow<py::object>(value)).cast<std::int64_t>();
     if (PyFloat_Check(value.ptr()) || py::hasattr(value, "__float__")) {
         return py::float_(py::reinterpret_borrow<py::object>(value)).cast<double>();
     }
@@ -65,7 +66,8 @@ ArrayView view_of(py::handle object, const std::string& name) {
                          std::string(py::str(py::type::of(object).attr("__name__"))));
     }
     if (is_masked(object)) {
-        throw DTypeError(name + ": got a masked array; fill or remove the masked values first, e.g. with .filled(0)");
+        throw DTypeError(
+            name + ": got a masked array; fill or remove the masked values first, e.g. with .filled(0)");
     }
     const auto array = py::reinterpret_borrow<py::array>(object);
     const py::dtype dtype = array.dtype();

@@ -18,8 +18,8 @@ namespace retrograd::bindings {
 
 namespace py = pybind11;
 
-// A view of a NumPy array of numbers, whatever its strides and byte order; nothing is copied. Throws DTypeError for all
-// else, naming `name`. The array must outlive the view.
+// A view of a NumPy array of numbers, whatever its strides and byte order; nothing is copied. Throws
+// DTypeError for all else, naming `name`. The array must outlive the view.
 [[nodiscard]] ArrayView view_of(py::handle object, const std::string& name);
 
 // x of one array is called "x", x of several "x[0]", "x[1]".
@@ -37,7 +37,8 @@ namespace py = pybind11;
 
 // A writable view of memory that `owner` keeps alive.
 template <class T>
-[[nodiscard]] py::array view_out(T* data, const std::vector<std::int64_t>& shape, std::shared_ptr<const void> owner) {
+[[nodiscard]] py::array view_out(T* data, const std::vector<std::int64_t>& shape,
+                                 std::shared_ptr<const void> owner) {
     auto* kept = new std::shared_ptr<const void>(std::move(owner));
     const py::capsule base(kept, [](void* p) { delete static_cast<std::shared_ptr<const void>*>(p); });
     return py::array_t<T>(shape, data, base);

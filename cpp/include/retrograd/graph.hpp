@@ -1,7 +1,8 @@
 // Nodes are expressions; a Graph is an append-only list of them.
 //
-// A Node is immutable and shape-checked when it is made, so an error points at the user's own line. A Graph collects
-// what its results reach, in the order of creation: the list is a topological order and a cycle cannot exist.
+// A Node is immutable and shape-checked when it is made, so an error points at the user's own line. A Graph
+// collects what its results reach, in the order of creation: the list is a topological order and a cycle
+// cannot exist.
 #pragma once
 
 #include <cstdint>
@@ -70,15 +71,19 @@ struct Node::Data {
 [[nodiscard]] Node input(std::vector<std::int64_t> dims, DType dtype = DType::real, std::string name = "");
 [[nodiscard]] Node placeholder(std::vector<std::int64_t> dims, std::string name = "");
 [[nodiscard]] Node parameter(std::vector<std::int64_t> dims, Initial initial, std::string name = "");
-[[nodiscard]] Node constant(std::vector<std::int64_t> dims, std::vector<double> values, std::string name = "");
+[[nodiscard]] Node constant(std::vector<std::int64_t> dims, std::vector<double> values,
+                            std::string name = "");
 
-// The operation's result. Throws ShapeError, DTypeError or GraphError, beginning with `who` (default: the op's name).
-[[nodiscard]] Node apply(OpPtr op, std::vector<Node> inputs, std::string_view who = "", std::string name = "");
+// The operation's result. Throws ShapeError, DTypeError or GraphError, beginning with `who` (default: the
+// op's name).
+[[nodiscard]] Node apply(OpPtr op, std::vector<Node> inputs, std::string_view who = "",
+                         std::string name = "");
 [[nodiscard]] Node apply(std::string_view op, const Attributes& attributes, std::vector<Node> inputs,
                          std::string_view who = "");
 
 // The same expression, known as a layer's: "dense_0.z".
-[[nodiscard]] Node tag(const Node& node, std::shared_ptr<const LayerTag> layer, std::string role, int call = 0);
+[[nodiscard]] Node tag(const Node& node, std::shared_ptr<const LayerTag> layer, std::string role,
+                       int call = 0);
 
 struct GraphNode {
     NodeKind kind;
@@ -86,7 +91,7 @@ struct GraphNode {
     std::vector<int> inputs;
     Shape shape;
     DType dtype;
-    std::string name;  // unique in the graph
+    std::string name;         // unique in the graph
     std::int64_t offset = 0;  // of a parameter or constant in its flat buffer, in elements
 };
 
@@ -94,14 +99,14 @@ struct GraphLayer {
     std::string name;
     std::string kind;
     Attributes config;
-    std::vector<std::pair<std::string, int>> parameters;        // role -> node
+    std::vector<std::pair<std::string, int>> parameters;          // role -> node
     std::vector<std::vector<std::pair<std::string, int>>> calls;  // for each call: role -> node
 };
 
 class Graph {
   public:
-    // Everything that `results` reach. Throws GraphError where an input is reached but not listed, listed but not
-    // reached, or two nodes have one name.
+    // Everything that `results` reach. Throws GraphError where an input is reached but not listed, listed but
+    // not reached, or two nodes have one name.
     Graph(std::span<const Node> inputs, std::span<const Node> results);
 
     // A longer graph: this one, then what `results` reach beyond it. Ids of this graph stay as they are.

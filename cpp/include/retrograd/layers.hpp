@@ -16,11 +16,13 @@ class Layer {
     using Function = std::function<Node(const Node&)>;
 
     // `kind` is a name of layer_kinds(); `config` has its arguments (see nn/layers.cpp, beside each builder).
-    // `activation` stands instead of config["activation"]; `initial` (by role) instead of the initialisers in config.
+    // `activation` stands instead of config["activation"]; `initial` (by role) instead of the initialisers in
+    // config.
     explicit Layer(std::string kind, Attributes config = {}, std::string name = "", Function activation = {},
                    std::map<std::string, Initial> initial = {});
 
-    // The first call makes the parameters, later calls share them. Throws ShapeError, ArgumentError or GraphError.
+    // The first call makes the parameters, later calls share them. Throws ShapeError, ArgumentError or
+    // GraphError.
     Node operator()(const std::vector<Node>& inputs);
 
     [[nodiscard]] const std::string& kind() const { return tag_->kind; }

@@ -23,7 +23,7 @@ struct ModelBuffers;  // flat storage that never moves; views hold on to it
 // Who uses a model at this moment: any number that read, or one that trains.
 class ModelUse {
   public:
-    void begin_reading();   // throws StateError while somebody trains
+    void begin_reading();  // throws StateError while somebody trains
     void end_reading() { state_.fetch_sub(1); }
     void begin_training();  // throws StateError while somebody trains or predicts
     void end_training() { state_.store(0); }
@@ -61,8 +61,9 @@ class Model {
     [[nodiscard]] std::uint64_t frozen_version() const { return frozen_version_; }
 
     // out[k]: rows x output k, row-major. threads 0: chosen by the work. From many threads at once is fine.
-    void predict(std::span<const ArrayView> x, std::span<const std::span<T>> out, std::int64_t batch_size = 256,
-                 int threads = 0, const std::function<bool()>& interrupted = {});
+    void predict(std::span<const ArrayView> x, std::span<const std::span<T>> out,
+                 std::int64_t batch_size = 256, int threads = 0,
+                 const std::function<bool()>& interrupted = {});
 
     [[nodiscard]] std::int64_t inference_bytes(std::int64_t batch) const;
     [[nodiscard]] ModelUse& use() const { return use_; }

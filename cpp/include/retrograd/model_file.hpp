@@ -1,12 +1,14 @@
 // The model file.
 //
 // A safetensors container, so that any reader of that format sees the weights:
-//   tensors       every parameter by its name, F32 or F64, in the order of the flat buffer, without holes; then every
+//   tensors       every parameter by its name, F32 or F64, in the order of the flat buffer, without holes;
+//   then every
 //                 constant of the graph, named "constant:<name>"
 //   __metadata__  "format"  "retrograd-model"
 //                 "version" "1"
 //                 "graph"   the graph as JSON (below)
-//                 "check"   a self-check as JSON: {"seed":s,"rows":r,"outputs":[[...],...]}: the outputs for a batch
+//                 "check"   a self-check as JSON: {"seed":s,"rows":r,"outputs":[[...],...]}: the outputs for
+//                 a batch
 //                           that the seed determines; the loader runs the network on it and compares
 //                 "user:*"  strings that the user saved with the model
 //                 "retrograd.crc32"  see io/safetensors.hpp: one flipped bit is found
@@ -16,8 +18,9 @@
 //         "nodes":[{"kind","name","shape","dtype","op","attributes","inputs","layer","role","call"}]}
 // Nodes stand in topological order; fields that do not apply are absent.
 //
-// Loading is strict: what is missing, unexpected or of another shape is listed, and nothing is loaded. Limits: those of
-// the container; 65,536 nodes. Writing is atomic: a reader finds the old file whole or the new file whole.
+// Loading is strict: what is missing, unexpected or of another shape is listed, and nothing is loaded.
+// Limits: those of the container; 65,536 nodes. Writing is atomic: a reader finds the old file whole or the
+// new file whole.
 #pragma once
 
 #include <cstddef>

@@ -21,7 +21,8 @@ class Member;  // a thread's share of a loop (see base/parallel.hpp)
 enum class DType : std::uint8_t { real, index };
 
 // What an operation is made with, and what a model file keeps of it.
-using Attribute = std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>, std::vector<double>>;
+using Attribute =
+    std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>, std::vector<double>>;
 using Attributes = std::map<std::string, Attribute>;
 
 struct Input {  // what shape inference sees of an operand
@@ -38,18 +39,18 @@ struct Needs {
 // The numbers an operation works on; bound once per batch size, owned by the workspace.
 template <class T>
 struct Run {
-    std::span<const std::span<const T>> x;                    // operands; empty span where the operand is an index
-    std::span<const std::span<const std::int32_t>> index;     // operands that are indices; else empty
-    std::span<T> y;                                           // result
-    std::span<const std::span<T>> dx;                         // dL/dx; empty = not wanted
-    std::span<T> dy;                                          // dL/dy; backward may overwrite it (nobody reads it later)
-    std::span<T> saved;                                       // kept from forward to backward: saved_size() elements
-    std::span<T> shared;                                      // for all members, during one call: shared_size()
-    std::span<const std::span<T>> scratch;                    // one for each member, during one call: scratch_size()
-    std::span<const std::uint8_t> accumulate;                 // dx[i] += instead of dx[i] =
-    std::span<const Input> inputs;                            // the operands' shapes
-    const Shape* shape = nullptr;                             // the result's
-    std::int64_t batch = 1;                                   // samples
+    std::span<const std::span<const T>> x;  // operands; empty span where the operand is an index
+    std::span<const std::span<const std::int32_t>> index;  // operands that are indices; else empty
+    std::span<T> y;                                        // result
+    std::span<const std::span<T>> dx;                      // dL/dx; empty = not wanted
+    std::span<T> dy;                           // dL/dy; backward may overwrite it (nobody reads it later)
+    std::span<T> saved;                        // kept from forward to backward: saved_size() elements
+    std::span<T> shared;                       // for all members, during one call: shared_size()
+    std::span<const std::span<T>> scratch;     // one for each member, during one call: scratch_size()
+    std::span<const std::uint8_t> accumulate;  // dx[i] += instead of dx[i] =
+    std::span<const Input> inputs;             // the operands' shapes
+    const Shape* shape = nullptr;              // the result's
+    std::int64_t batch = 1;                    // samples
     bool training = false;
 };
 
@@ -61,7 +62,8 @@ class Op {
     [[nodiscard]] virtual Attributes attributes() const { return {}; }
     [[nodiscard]] virtual Needs needs() const { return {}; }
 
-    // Whether the result has a derivative with respect to operand i (targets, conditions and indices have none).
+    // Whether the result has a derivative with respect to operand i (targets, conditions and indices have
+    // none).
     [[nodiscard]] virtual bool differentiable(std::size_t) const { return true; }
 
     // The shape of the result; throws ShapeError, DTypeError or GraphError with the shapes it was given.
@@ -69,15 +71,22 @@ class Op {
     [[nodiscard]] virtual Shape infer(std::span<const Input> inputs, std::string_view who) const = 0;
 
     // Elements of T that the run must provide, for `batch` samples.
-    [[nodiscard]] virtual std::int64_t saved_size(std::span<const Input>, const Shape&, std::int64_t) const { return 0; }
-    [[nodiscard]] virtual std::int64_t shared_size(std::span<const Input>, const Shape&, std::int64_t) const { return 0; }
-    [[nodiscard]] virtual std::int64_t scratch_size(std::span<const Input>, const Shape&, std::int64_t) const { return 0; }
+    [[nodiscard]] virtual std::int64_t saved_size(std::span<const Input>, const Shape&, std::int64_t) const {
+        return 0;
+    }
+    [[nodiscard]] virtual std::int64_t shared_size(std::span<const Input>, const Shape&, std::int64_t) const {
+        return 0;
+    }
+    [[nodiscard]] virtual std::int64_t scratch_size(std::span<const Input>, const Shape&,
+                                                    std::int64_t) const {
+        return 0;
+    }
 
     // Multiply-adds of forward for one sample: what threads are worth is decided by it.
     [[nodiscard]] virtual std::int64_t cost(std::span<const Input>, const Shape& y) const { return y.size(); }
 
-    // The values an operand may have, low and high among them: labels 0 to classes - 1, probabilities 0 to 1; checked as
-    // a batch is gathered.
+    // The values an operand may have, low and high among them: labels 0 to classes - 1, probabilities 0 to 1;
+    // checked as a batch is gathered.
     struct Range {
         double low, high;
         bool bounded = false;
@@ -85,8 +94,8 @@ class Op {
     };
     [[nodiscard]] virtual Range range(std::span<const Input>, std::size_t) const { return {0, 0}; }
 
-    // Every member of a team calls these with the same run, and takes its share of the loops. The caller puts a
-    // barrier after each call; `dx` of index operands is always empty.
+    // Every member of a team calls these with the same run, and takes its share of the loops. The caller puts
+    // a barrier after each call; `dx` of index operands is always empty.
     virtual void forward(const Run<float>&, const Member&) const = 0;
     virtual void forward(const Run<double>&, const Member&) const = 0;
     virtual void backward(const Run<float>&, const Member&) const = 0;
@@ -95,14 +104,23 @@ class Op {
 
 using OpPtr = std::shared_ptr<const Op>;
 
-// Lets an operation be written once for both types: `run_forward<T>` and `run_backward<T>` in the derived class.
+// Lets an operation be written once for both types: `run_forward<T>` and `run_backward<T>` in the derived
+// class.
 template <class Derived>
 class OpBase : public Op {
   public:
-    void forward(const Run<float>& r, const Member& m) const final { self().template run_forward<float>(r, m); }
-    void forward(const Run<double>& r, const Member& m) const final { self().template run_forward<double>(r, m); }
-    void backward(const Run<float>& r, const Member& m) const final { self().template run_backward<float>(r, m); }
-    void backward(const Run<double>& r, const Member& m) const final { self().template run_backward<double>(r, m); }
+    void forward(const Run<float>& r, const Member& m) const final {
+        self().template run_forward<float>(r, m);
+    }
+    void forward(const Run<double>& r, const Member& m) const final {
+        self().template run_forward<double>(r, m);
+    }
+    void backward(const Run<float>& r, const Member& m) const final {
+        self().template run_backward<float>(r, m);
+    }
+    void backward(const Run<double>& r, const Member& m) const final {
+        self().template run_backward<double>(r, m);
+    }
 
   private:
     [[nodiscard]] const Derived& self() const { return static_cast<const Derived&>(*this); }
@@ -112,7 +130,8 @@ class OpBase : public Op {
 [[nodiscard]] OpPtr make_op(std::string_view name, const Attributes& attributes);
 [[nodiscard]] std::vector<std::string> op_names();
 
-// An attribute by name; throws ArgumentError where it is missing or of another kind. Integers pass as doubles.
+// An attribute by name; throws ArgumentError where it is missing or of another kind. Integers pass as
+// doubles.
 [[nodiscard]] std::int64_t get_int(const Attributes&, const std::string& name);
 [[nodiscard]] double get_double(const Attributes&, const std::string& name);
 [[nodiscard]] bool get_bool(const Attributes&, const std::string& name);

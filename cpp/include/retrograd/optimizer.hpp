@@ -16,8 +16,8 @@ struct Optimizer {
 
 [[nodiscard]] std::vector<std::string> optimizer_names();
 
-// constant(lr), step(lr, step_size, gamma), exponential(lr, gamma), cosine(lr, total, min_lr); counted in iterations,
-// or in epochs where `unit_epoch` is 1.
+// constant(lr), step(lr, step_size, gamma), exponential(lr, gamma), cosine(lr, total, min_lr); counted in
+// iterations, or in epochs where `unit_epoch` is 1.
 struct Schedule {
     std::string name = "constant";
     std::map<std::string, double> settings = {{"lr", 1e-3}};

@@ -1,5 +1,5 @@
-// A Plan compiles a graph for its results: which steps run, who needs a gradient, who overwrites and who accumulates,
-// what is fused, and when each buffer is alive. It never changes afterwards.
+// A Plan compiles a graph for its results: which steps run, who needs a gradient, who overwrites and who
+// accumulates, what is fused, and when each buffer is alive. It never changes afterwards.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,17 @@
 namespace retrograd {
 
 struct PlanOptions {
-    bool fuse = true;              // linear + activation become one step
-    bool reuse = true;             // buffers whose lives do not overlap share memory
-    bool keep_everything = false;  // every value and every delta stays readable; implies neither fusion nor reuse
+    bool fuse = true;   // linear + activation become one step
+    bool reuse = true;  // buffers whose lives do not overlap share memory
+    bool keep_everything =
+        false;  // every value and every delta stays readable; implies neither fusion nor reuse
     bool input_gradients = false;  // dL/dx of the inputs too
 };
 
-// A span of the arena, alive from time `first` to time `last`. Forward of step i is at time i, its backward at
-// 2 * steps - 1 - i; a batch is written at time -1.
+// A span of the arena, alive from time `first` to time `last`. Forward of step i is at time i, its backward
+// at 2 * steps - 1 - i; a batch is written at time -1.
 struct Slot {
-    Shape shape;                  // batched: times the batch
+    Shape shape;  // batched: times the batch
     int first = 0, last = 0;
 };
 
@@ -30,7 +31,7 @@ struct Step {
     std::vector<int> inputs;               // nodes
     std::vector<std::uint8_t> wanted;      // dx[i] is computed
     std::vector<std::uint8_t> accumulate;  // dx[i] += : somebody wrote it before
-    std::vector<int> repeated;             // operands that stand twice: their dx is computed apart, then added
+    std::vector<int> repeated;  // operands that stand twice: their dx is computed apart, then added
     bool backward = false;
     int fused = -1;  // the pre-activation node that a fused step covers
 };
@@ -39,8 +40,8 @@ class Plan {
   public:
     // `loss` = -1: inference only. `trained[id]` for each node of the graph: parameters that want a gradient.
     // Throws GraphError where a trained parameter does not reach the loss.
-    Plan(std::shared_ptr<const Graph> graph, std::vector<int> results, int loss, const std::vector<bool>& trained,
-         PlanOptions options);
+    Plan(std::shared_ptr<const Graph> graph, std::vector<int> results, int loss,
+         const std::vector<bool>& trained, PlanOptions options);
 
     [[nodiscard]] const Graph& graph() const { return *graph_; }
     [[nodiscard]] const std::vector<Step>& steps() const { return steps_; }
@@ -48,7 +49,8 @@ class Plan {
     [[nodiscard]] int loss() const { return loss_; }
     [[nodiscard]] const PlanOptions& options() const { return options_; }
 
-    // Per node: the slot of its value or delta, -1 where it has none (parameters, constants, what is fused away).
+    // Per node: the slot of its value or delta, -1 where it has none (parameters, constants, what is fused
+    // away).
     [[nodiscard]] const std::vector<int>& value_slots() const { return value_slots_; }
     [[nodiscard]] const std::vector<int>& delta_slots() const { return delta_slots_; }
     [[nodiscard]] const std::vector<bool>& needs_gradient() const { return needs_gradient_; }
@@ -57,14 +59,15 @@ class Plan {
     struct Layout {
         std::vector<std::int64_t> offsets;        // per slot, in elements
         std::vector<std::int64_t> saved_offsets;  // per step; -1 for none
-        std::vector<std::int64_t> repeated_offsets;  // per step: the first of its apart-computed dx; -1 for none
-        std::int64_t shared_offset = 0;              // one region that every step may use during its call
+        std::vector<std::int64_t>
+            repeated_offsets;            // per step: the first of its apart-computed dx; -1 for none
+        std::int64_t shared_offset = 0;  // one region that every step may use during its call
         std::int64_t elements = 0;
         std::int64_t scratch = 0;  // for each member, apart from the arena
     };
     [[nodiscard]] Layout layout(std::int64_t batch) const;
 
-    [[nodiscard]] std::int64_t forward_cost() const { return forward_cost_; }    // multiply-adds of one sample
+    [[nodiscard]] std::int64_t forward_cost() const { return forward_cost_; }  // multiply-adds of one sample
     [[nodiscard]] std::int64_t backward_cost() const { return backward_cost_; }
     [[nodiscard]] std::vector<std::string> describe() const;  // a line for each step
     [[nodiscard]] std::vector<std::string> fused() const;     // "dense_0.z + dense_0.a"

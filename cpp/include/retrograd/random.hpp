@@ -1,4 +1,5 @@
-// Counter-based random numbers (Philox 4x32-10; Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
+// Counter-based random numbers (Philox 4x32-10; Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
+// 2011).
 //
 // A number depends on its key and its index alone: not on threads, not on what was drawn before.
 #pragma once
@@ -23,7 +24,8 @@ struct RandomKey {
 
 [[nodiscard]] double uniform(const RandomKey& key, std::uint64_t index);  // in [0, 1), 53 bits
 [[nodiscard]] double normal(const RandomKey& key, std::uint64_t index);   // mean 0, standard deviation 1
-[[nodiscard]] std::uint64_t below(const RandomKey& key, std::uint64_t index, std::uint64_t bound);  // in [0, bound)
+[[nodiscard]] std::uint64_t below(const RandomKey& key, std::uint64_t index,
+                                  std::uint64_t bound);  // in [0, bound)
 
 // A permutation of 0..n-1 (Fisher and Yates).
 [[nodiscard]] std::vector<std::int64_t> permutation(std::int64_t n, const RandomKey& key);

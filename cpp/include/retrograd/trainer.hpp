@@ -49,8 +49,8 @@ struct EpochOptions {
     const std::vector<std::int64_t>* rows = nullptr;  // these rows only
     bool collect = false;                             // keep every output
     bool record_layers = false;
-    std::function<bool()> interrupted;                             // asked every 50 ms; true drops the running step
-    std::function<bool(std::int64_t, double)> on_iteration;        // true: stop after this one
+    std::function<bool()> interrupted;                       // asked every 50 ms; true drops the running step
+    std::function<bool(std::int64_t, double)> on_iteration;  // true: stop after this one
     std::function<void(std::int64_t, std::int64_t, double)> progress;  // samples done, in all, loss so far
 };
 
@@ -83,7 +83,8 @@ class Trainer {
 
     [[nodiscard]] const std::shared_ptr<Model<T>>& model() const;
 
-    // The three parts of a step; step() is exactly these three, bit for bit. forward returns the loss without penalty.
+    // The three parts of a step; step() is exactly these three, bit for bit. forward returns the loss without
+    // penalty.
     double forward(const Batch& batch);
     void backward(bool accumulate = false);
     void update();
@@ -93,8 +94,10 @@ class Trainer {
     EpochResult<T> run_epoch(const Batch& data, const EpochOptions& options);
 
     // The loss over all rows, in inference mode; outputs of every row where `outputs` is given.
-    double evaluate(const Batch& data, std::int64_t batch_size, const std::vector<std::int64_t>* rows = nullptr,
-                    std::vector<std::vector<T>>* outputs = nullptr, const std::function<bool()>& interrupted = {});
+    double evaluate(const Batch& data, std::int64_t batch_size,
+                    const std::vector<std::int64_t>* rows = nullptr,
+                    std::vector<std::vector<T>>* outputs = nullptr,
+                    const std::function<bool()>& interrupted = {});
 
     // Every value and every delta of one step that is not committed.
     TraceResult<T> trace(const Batch& batch);

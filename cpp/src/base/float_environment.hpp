@@ -9,8 +9,9 @@
 
 namespace retrograd {
 
-// Rounding to nearest, subnormal numbers kept, no traps; what stood there before comes back at the end. Another
-// package in the process may have switched subnormals off for a thread, which would change our results.
+// Rounding to nearest, subnormal numbers kept, no traps; what stood there before comes back at the end.
+// Another package in the process may have switched subnormals off for a thread, which would change our
+// results.
 class FloatEnvironment {
   public:
     FloatEnvironment() : saved_(read()) { write(standard); }

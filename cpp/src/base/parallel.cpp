@@ -298,7 +298,8 @@ class Pool {
             ++seen;
             const Job job = worker->job;
             run_member(job.index, job.size, *job.state, *job.f);
-            // After this line the caller may be gone; the counter's address is only compared, never read again.
+            // After this line the caller may be gone; the counter's address is only compared, never read
+            // again.
             if (job.running->fetch_sub(1, std::memory_order_acq_rel) == 1) job.running->notify_one();
         }
     }
@@ -382,7 +383,8 @@ double read_number(std::istream& in) {
     return in >> value ? value : 0;
 }
 
-// CPUs a cgroup's quota is worth, rounded down: threads beyond it would be stopped in the middle of a barrier.
+// CPUs a cgroup's quota is worth, rounded down: threads beyond it would be stopped in the middle of a
+// barrier.
 double quota_of(const std::string& folder, bool unified) {
     if (unified) {
         std::ifstream file(folder + "/cpu.max");  // "max 100000" or "150000 100000"
@@ -397,8 +399,8 @@ double quota_of(const std::string& folder, bool unified) {
     return quota > 0 && period > 0 ? quota / period : std::numeric_limits<double>::infinity();
 }
 
-// The least quota of this process's cgroup and all above it. Inside a container the path may not be visible; its
-// own group is then the root of what is mounted.
+// The least quota of this process's cgroup and all above it. Inside a container the path may not be visible;
+// its own group is then the root of what is mounted.
 int cgroup_quota() {
     double least = std::numeric_limits<double>::infinity();
     std::ifstream groups("/proc/self/cgroup");

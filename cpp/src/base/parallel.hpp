@@ -1,7 +1,7 @@
 // Threads: the only place that knows OpenMP or std::thread.
 //
-// A Team runs one function on every member at once ("one region over many steps"); inside, members share loops with
-// for_each and meet at barriers. What a chunk computes never depends on the number of members.
+// A Team runs one function on every member at once ("one region over many steps"); inside, members share
+// loops with for_each and meet at barriers. What a chunk computes never depends on the number of members.
 #pragma once
 
 #include <atomic>
@@ -68,12 +68,13 @@ class Member {
     Poll* poll_ = nullptr;
 };
 
-// CPUs this process may use: the affinity mask, the cgroup quota and OMP_NUM_THREADS, whichever is least; at least 1.
+// CPUs this process may use: the affinity mask, the cgroup quota and OMP_NUM_THREADS, whichever is least; at
+// least 1.
 [[nodiscard]] int available_threads();
 
 // Runs f(member) on `threads` members at once, the caller being member 0; returns how many there really were.
-// The first exception of any member is rethrown here. A region inside a region, and any region in a forked child whose
-// pool could not be paused, runs in fresh threads.
+// The first exception of any member is rethrown here. A region inside a region, and any region in a forked
+// child whose pool could not be paused, runs in fresh threads.
 int run_team(int threads, const std::function<void(const Member&)>& f);
 
 // Makes forked children safe; idempotent, called when the library is loaded.

@@ -7,8 +7,8 @@
 
 namespace retrograd {
 
-// Throws Interrupted where the caller wants to stop. The clock is read about every 20 us of work, the caller asked
-// every 50 ms.
+// Throws Interrupted where the caller wants to stop. The clock is read about every 20 us of work, the caller
+// asked every 50 ms.
 class Poll {
   public:
     explicit Poll(const std::function<bool()>* stop) : stop_(stop), last_(Clock::now()) {}

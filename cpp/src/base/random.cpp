@@ -31,10 +31,11 @@ std::uint64_t join(std::uint32_t low, std::uint32_t high) { return std::uint64_t
 
 constexpr double to_unit = 0x1p-53;
 
-// The three functions below use nothing but + - * / and sqrt, which IEEE 754 defines to the last bit: a network
-// initialised with one seed starts from the same numbers with every compiler, libm and processor.
+// The three functions below use nothing but + - * / and sqrt, which IEEE 754 defines to the last bit: a
+// network initialised with one seed starts from the same numbers with every compiler, libm and processor.
 
-// ln u for 0 < u <= 1, normal numbers only: u = 2^k m with m near 1, ln m = 2 artanh((m - 1) / (m + 1)) as a series.
+// ln u for 0 < u <= 1, normal numbers only: u = 2^k m with m near 1, ln m = 2 artanh((m - 1) / (m + 1)) as a
+// series.
 double series_log(double u) {
     constexpr double ln2 = 0x1.62e42fefa39efp-1;
     const auto bits = std::bit_cast<std::uint64_t>(u);
@@ -51,7 +52,8 @@ double series_log(double u) {
     return k * ln2 + (2 * s + 2 * s * (sum * z));
 }
 
-// cos(2 pi u) for 0 <= u < 1: the quarter turn is taken off exactly, the rest is a Taylor series on [-pi/4, pi/4].
+// cos(2 pi u) for 0 <= u < 1: the quarter turn is taken off exactly, the rest is a Taylor series on [-pi/4,
+// pi/4].
 double series_cos_turn(double u) {
     constexpr double half_pi = 0x1.921fb54442d18p+0;
     const int quarter = static_cast<int>(u * 4 + 0.5);
@@ -87,8 +89,8 @@ double normal(const RandomKey& key, std::uint64_t index) {
     return std::sqrt(-2 * series_log(u)) * series_cos_turn(v);
 }
 
-// A 64-bit number times the bound: the high half is the answer, unless the low half falls where it would favour some
-// answers; then another number is drawn, with another seed so that it is no other index's number.
+// A 64-bit number times the bound: the high half is the answer, unless the low half falls where it would
+// favour some answers; then another number is drawn, with another seed so that it is no other index's number.
 std::uint64_t below(const RandomKey& key, std::uint64_t index, std::uint64_t bound) {
     if (bound == 0) throw ArgumentError("below: bound is 0, but it must be at least 1");
     const std::uint64_t biased = (0 - bound) % bound;

@@ -23,13 +23,15 @@ Node make(Node::Data data) {
 void check_dims(std::string_view who, const std::vector<std::int64_t>& dims) {
     for (const std::int64_t dim : dims) {
         if (dim < 1) {
-            throw ShapeError(std::string(who) + ": every dim must be at least 1, got shape " + Shape{dims, false}.str());
+            throw ShapeError(std::string(who) + ": every dim must be at least 1, got shape " +
+                             Shape{dims, false}.str());
         }
     }
     (void)Shape{dims, false}.size();  // throws where the number of elements does not fit
 }
 
-Node leaf(NodeKind kind, std::string_view who, std::vector<std::int64_t> dims, DType dtype, std::string name) {
+Node leaf(NodeKind kind, std::string_view who, std::vector<std::int64_t> dims, DType dtype,
+          std::string name) {
     check_dims(name.empty() ? who : std::string_view(name), dims);
     Node::Data data;
     data.kind = kind;
@@ -69,8 +71,8 @@ Node parameter(std::vector<std::int64_t> dims, Initial initial, std::string name
 Node constant(std::vector<std::int64_t> dims, std::vector<double> values, std::string name) {
     const Shape shape{dims, false};
     if (static_cast<std::int64_t>(values.size()) != shape.size()) {
-        throw ShapeError("constant: shape " + shape.str() + " needs " + std::to_string(shape.size()) + " values, got " +
-                         std::to_string(values.size()));
+        throw ShapeError("constant: shape " + shape.str() + " needs " + std::to_string(shape.size()) +
+                         " values, got " + std::to_string(values.size()));
     }
     Node::Data data;
     data.kind = NodeKind::constant;
@@ -94,7 +96,8 @@ Node apply(OpPtr op, std::vector<Node> inputs, std::string_view who, std::string
     return make(std::move(data));
 }
 
-Node apply(std::string_view op, const Attributes& attributes, std::vector<Node> inputs, std::string_view who) {
+Node apply(std::string_view op, const Attributes& attributes, std::vector<Node> inputs,
+           std::string_view who) {
     return apply(make_op(op, attributes), std::move(inputs), who);
 }
 
@@ -140,7 +143,8 @@ void Graph::collect(std::span<const Node> inputs, std::span<const Node> results)
     }
     for (const Node& node : found) {
         const bool fed = node.kind() == NodeKind::input || node.kind() == NodeKind::placeholder;
-        if (fed && std::ranges::none_of(inputs, [&](const Node& i) { return i.identity() == node.identity(); })) {
+        if (fed &&
+            std::ranges::none_of(inputs, [&](const Node& i) { return i.identity() == node.identity(); })) {
             throw GraphError("an Input of shape " + node.shape().str() +
                              (node.name().empty() ? "" : " named '" + node.name() + "'") +
                              " is reached by the outputs but not listed; add it to inputs=");
@@ -185,7 +189,8 @@ void Graph::name_nodes(std::size_t first) {
                                  : data.layer->name;
                 for (const GraphLayer& other : layers_) {
                     if (other.name == layer.name) {
-                        throw GraphError("two layers are named '" + layer.name + "'; give each its own name=");
+                        throw GraphError("two layers are named '" + layer.name +
+                                         "'; give each its own name=");
                     }
                 }
                 layers_.push_back(std::move(layer));

@@ -21,12 +21,12 @@
 #endif
 #include <windows.h>
 #else
-#include <cerrno>
-#include <csignal>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
+#include <cerrno>
+#include <csignal>
 #endif
 
 #include "io/json.hpp"
@@ -327,7 +327,7 @@ void write_atomically(const std::filesystem::path& path, std::span<const std::by
     file.take_the_name();
 #else
     const Folder open_folder(path, folder);
-    struct stat old{};
+    struct stat old {};
     const bool exists = ::fstatat(open_folder.descriptor(), name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0;
     if (!exists && errno != ENOENT) fail(path, "looking at the old file", last_error());
     if (exists && S_ISDIR(old.st_mode)) refuse(path, "a folder");

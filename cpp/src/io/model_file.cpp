@@ -30,7 +30,8 @@ Json to_json(const Attribute& attribute) {
     return std::visit(
         [](const auto& value) -> Json {
             using V = std::decay_t<decltype(value)>;
-            if constexpr (std::is_same_v<V, std::vector<std::int64_t>> || std::is_same_v<V, std::vector<double>>) {
+            if constexpr (std::is_same_v<V, std::vector<std::int64_t>> ||
+                          std::is_same_v<V, std::vector<double>>) {
                 Json list = Json::array();
                 for (const auto& one : value) list.push(one);
                 return list;
@@ -69,7 +70,8 @@ Attributes attributes_from(const Json& json) {
                 }
                 break;
             }
-            default: throw FileFormatError("attribute '" + member.key + "' is neither a number, text nor list");
+            default:
+                throw FileFormatError("attribute '" + member.key + "' is neither a number, text nor list");
         }
     }
     return attributes;
@@ -84,7 +86,10 @@ Json graph_to_json(const Model<T>& model) {
     std::map<int, std::tuple<int, std::string, int>> places;  // node -> layer, role, call
     for (std::size_t l = 0; l < graph.layers().size(); ++l) {
         const GraphLayer& layer = graph.layers()[l];
-        layers.push(Json::object().set("name", layer.name).set("kind", layer.kind).set("config", to_json(layer.config)));
+        layers.push(Json::object()
+                        .set("name", layer.name)
+                        .set("kind", layer.kind)
+                        .set("config", to_json(layer.config)));
         for (const auto& [role, id] : layer.parameters) places[id] = {static_cast<int>(l), role, 0};
         for (std::size_t call = 0; call < layer.calls.size(); ++call) {
             for (const auto& [role, id] : layer.calls[call]) {
@@ -133,8 +138,9 @@ struct Description {
 Description graph_from_json(const Json& json) {
     std::vector<std::shared_ptr<const LayerTag>> tags;
     for (const Json& layer : json.get_array("layers")) {
-        tags.push_back(std::make_shared<const LayerTag>(LayerTag{
-            layer.get_string("kind"), layer.get_string("name"), attributes_from(layer.get_object("config"))}));
+        tags.push_back(
+            std::make_shared<const LayerTag>(LayerTag{layer.get_string("kind"), layer.get_string("name"),
+                                                      attributes_from(layer.get_object("config"))}));
     }
     std::vector<Node> nodes;
     const Json::Array& entries = json.get_array("nodes");
@@ -199,7 +205,8 @@ Description graph_from_json(const Json& json) {
 template <class T>
 std::vector<std::vector<T>> run_check(Model<T>& model, std::uint64_t seed) {
     const Graph& graph = *model.graph();
-    const Plan plan(model.graph(), model.outputs(), -1, std::vector<bool>(static_cast<std::size_t>(graph.size()), false), {});
+    const Plan plan(model.graph(), model.outputs(), -1,
+                    std::vector<bool>(static_cast<std::size_t>(graph.size()), false), {});
     std::vector<std::vector<double>> numbers;
     std::vector<ArrayView> x;
     for (std::size_t i = 0; i < model.inputs().size(); ++i) {
@@ -210,7 +217,7 @@ std::vector<std::vector<T>> run_check(Model<T>& model, std::uint64_t seed) {
         const RandomKey key{seed, Purpose::check, static_cast<std::uint32_t>(i), 0};
         for (std::size_t k = 0; k < values.size(); ++k) {
             const double u = uniform(key, k);
-            values[k] = index            ? std::floor(u * (range.bounded ? range.high + 1 : 2))
+            values[k] = index           ? std::floor(u * (range.bounded ? range.high + 1 : 2))
                         : range.bounded ? range.low + u * (range.high - range.low)
                                         : 2 * u - 1;
         }
@@ -219,7 +226,8 @@ std::vector<std::vector<T>> run_check(Model<T>& model, std::uint64_t seed) {
         view.shape = node.shape.dims;
         view.shape.insert(view.shape.begin(), check_rows);
         view.strides.assign(view.shape.size(), static_cast<std::int64_t>(sizeof(double)));
-        for (std::size_t a = view.shape.size(); a-- > 1;) view.strides[a - 1] = view.strides[a] * view.shape[a];
+        for (std::size_t a = view.shape.size(); a-- > 1;)
+            view.strides[a - 1] = view.strides[a] * view.shape[a];
         if (index) {
             std::vector<std::int64_t> whole(values.begin(), values.end());
             std::memcpy(values.data(), whole.data(), whole.size() * sizeof(double));
@@ -228,7 +236,8 @@ std::vector<std::vector<T>> run_check(Model<T>& model, std::uint64_t seed) {
         numbers.push_back(std::move(values));
         x.push_back(std::move(view));
     }
-    for (std::size_t i = 0; i < x.size(); ++i) x[i].data = reinterpret_cast<const std::byte*>(numbers[i].data());
+    for (std::size_t i = 0; i < x.size(); ++i)
+        x[i].data = reinterpret_cast<const std::byte*>(numbers[i].data());
     std::vector<std::vector<T>> outputs;
     std::vector<std::span<T>> spans;
     for (const int id : model.outputs()) {
@@ -242,25 +251,31 @@ std::vector<std::vector<T>> run_check(Model<T>& model, std::uint64_t seed) {
 
 template <class T>
 void verify(Model<T>& model, const Json& check, const std::string& source) {
-    const std::vector<std::vector<T>> found = run_check(model, static_cast<std::uint64_t>(check.get_int("seed", 0)));
+    const std::vector<std::vector<T>> found =
+        run_check(model, static_cast<std::uint64_t>(check.get_int("seed", 0)));
     const Json::Array& expected = check.get_array("outputs");
-    const double tolerance = std::is_same_v<T, float> ? 1e-3 : 1e-9;  // other instruction sets round otherwise
+    const double tolerance =
+        std::is_same_v<T, float> ? 1e-3 : 1e-9;  // other instruction sets round otherwise
     bool same = expected.size() == found.size();
     for (std::size_t k = 0; same && k < found.size(); ++k) {
         const Json::Array& numbers = expected[k].as_array("outputs");
         same = numbers.size() == found[k].size();
         double scale = 0;
-        for (const T value : found[k]) scale = std::max(scale, std::isfinite(value) ? std::abs(static_cast<double>(value)) : 0.0);
+        for (const T value : found[k])
+            scale = std::max(scale, std::isfinite(value) ? std::abs(static_cast<double>(value)) : 0.0);
         for (std::size_t i = 0; same && i < numbers.size(); ++i) {
             const auto value = static_cast<double>(found[k][i]);
             // JSON has no NaN and no infinity: null stands for both.
-            same = numbers[i].is_null() ? !std::isfinite(value)
-                                        : std::abs(numbers[i].as_double("outputs") - value) <= tolerance * (1e-6 + scale);
+            same = numbers[i].is_null()
+                       ? !std::isfinite(value)
+                       : std::abs(numbers[i].as_double("outputs") - value) <= tolerance * (1e-6 + scale);
         }
     }
     if (!same) {
-        throw FileFormatError(source + ": the self-check failed: the network does not give the outputs that were saved "
-                                       "with it; the file was altered, or it comes from a newer version");
+        throw FileFormatError(
+            source +
+            ": the self-check failed: the network does not give the outputs that were saved "
+            "with it; the file was altered, or it comes from a newer version");
     }
 }
 
@@ -269,7 +284,9 @@ std::shared_ptr<Model<T>> read_model(const io::SafetensorsFile& file, const Desc
     auto model = std::make_shared<Model<T>>(description.inputs, description.outputs, 0);
     const Graph& graph = *model->graph();
     std::string missing, unexpected, different;
-    const auto list = [](std::string& text, const std::string& name) { text += (text.empty() ? "" : ", ") + name; };
+    const auto list = [](std::string& text, const std::string& name) {
+        text += (text.empty() ? "" : ", ") + name;
+    };
     std::size_t used = 0;
     const auto fill = [&](const std::vector<int>& nodes, std::string_view prefix, std::span<T> flat) {
         for (const int id : nodes) {
@@ -294,7 +311,8 @@ std::shared_ptr<Model<T>> read_model(const io::SafetensorsFile& file, const Desc
     if (used < file.tensors().size()) {
         for (const io::TensorInfo& info : file.tensors()) {
             const bool constant = info.name.starts_with(constant_prefix);
-            const int id = graph.find(constant ? std::string_view(info.name).substr(constant_prefix.size()) : info.name);
+            const int id =
+                graph.find(constant ? std::string_view(info.name).substr(constant_prefix.size()) : info.name);
             const NodeKind kind = constant ? NodeKind::constant : NodeKind::parameter;
             if (id < 0 || graph[id].kind != kind) list(unexpected, info.name);
         }
@@ -303,7 +321,8 @@ std::shared_ptr<Model<T>> read_model(const io::SafetensorsFile& file, const Desc
     if (!missing.empty()) problems += "; missing: " + missing;
     if (!unexpected.empty()) problems += "; unexpected: " + unexpected;
     if (!different.empty()) problems += "; different: " + different;
-    if (!problems.empty()) throw FileFormatError(file.source() + ": the tensors do not fit the graph" + problems);
+    if (!problems.empty())
+        throw FileFormatError(file.source() + ": the tensors do not fit the graph" + problems);
     for (const std::string& name : description.frozen) model->set_frozen(name, true);
     return model;
 }
@@ -312,17 +331,20 @@ AnyModel parse_model(const io::SafetensorsFile& file) {
     const auto text = [&](const char* key) -> const std::string& {
         const std::string* value = file.find_metadata(key);
         if (value == nullptr) {
-            throw FileFormatError(file.source() + ": metadata '" + key +
-                                  "' is missing, so this is no retrograd model; weights alone can be read into a model "
-                                  "with net.set_parameters(path)");
+            throw FileFormatError(
+                file.source() + ": metadata '" + key +
+                "' is missing, so this is no retrograd model; weights alone can be read into a model "
+                "with net.set_parameters(path)");
         }
         return *value;
     };
     if (text("format") != "retrograd-model") {
-        throw FileFormatError(file.source() + ": expected format 'retrograd-model', got '" + text("format") + "'");
+        throw FileFormatError(file.source() + ": expected format 'retrograd-model', got '" + text("format") +
+                              "'");
     }
     if (!file.has_checksum()) {
-        throw FileFormatError(file.source() + ": its checksum is missing, so the file was altered; save the model again");
+        throw FileFormatError(file.source() +
+                              ": its checksum is missing, so the file was altered; save the model again");
     }
     if (text("version") != "1") {
         throw FileFormatError(file.source() + ": it has version " + text("version") +
@@ -358,24 +380,28 @@ std::vector<std::byte> to_bytes(const Model<T>& model) {
         const GraphNode& node = (*model.graph())[id];
         for (std::int64_t i = 0; i < node.shape.size(); ++i) {
             if (std::isfinite(model.parameters()[static_cast<std::size_t>(node.offset + i)])) continue;
-            throw NonFiniteError("save: " + node.name + " holds NaN or infinity at element " + std::to_string(i) +
-                                 "; a model like that is not saved");
+            throw NonFiniteError("save: " + node.name + " holds NaN or infinity at element " +
+                                 std::to_string(i) + "; a model like that is not saved");
         }
     }
     constexpr std::uint64_t seed = 1;
     Json outputs = Json::array();
     for (const std::vector<T>& output : run_check(const_cast<Model<T>&>(model), seed)) {
         Json list = Json::array();
-        for (const T value : output) list.push(std::isfinite(value) ? Json(static_cast<double>(value)) : Json());
+        for (const T value : output)
+            list.push(std::isfinite(value) ? Json(static_cast<double>(value)) : Json());
         outputs.push(std::move(list));
     }
     Json check = Json::object();
-    check.set("seed", static_cast<std::int64_t>(seed)).set("rows", check_rows).set("outputs", std::move(outputs));
+    check.set("seed", static_cast<std::int64_t>(seed))
+        .set("rows", check_rows)
+        .set("outputs", std::move(outputs));
 
     io::Metadata metadata = {{"format", "retrograd-model"}, {"version", "1"}};
     metadata.emplace_back("graph", graph_to_json(model).text());
     metadata.emplace_back("check", check.text());
-    for (const auto& [key, value] : model.metadata) metadata.emplace_back(std::string(user_prefix) + key, value);
+    for (const auto& [key, value] : model.metadata)
+        metadata.emplace_back(std::string(user_prefix) + key, value);
 
     const Graph& graph = *model.graph();
     std::vector<io::TensorView> tensors;
@@ -397,7 +423,9 @@ void save(const Model<T>& model, const std::filesystem::path& path) {
     io::write_atomically(path, to_bytes(model));
 }
 
-AnyModel load_model(const std::filesystem::path& path) { return parse_model(io::SafetensorsFile::read(path)); }
+AnyModel load_model(const std::filesystem::path& path) {
+    return parse_model(io::SafetensorsFile::read(path));
+}
 
 AnyModel model_from_bytes(std::vector<std::byte> bytes) {
     return parse_model(io::SafetensorsFile::from_bytes(std::move(bytes), "data"));

@@ -16,11 +16,11 @@
 #endif
 #include <windows.h>
 #else
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
+#include <cerrno>
 #endif
 
 #include "io/atomic_file.hpp"
@@ -283,7 +283,7 @@ InputFile::InputFile(const std::filesystem::path& path) : shown_path_(shown(path
         descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     } while (descriptor_ == -1 && errno == EINTR);
     if (descriptor_ == -1) fail("opening the file", errno);
-    struct stat status{};
+    struct stat status {};
     const bool known = ::fstat(descriptor_, &status) == 0;
     if (!known || !S_ISREG(status.st_mode)) {
         const int error = errno;

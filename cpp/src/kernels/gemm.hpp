@@ -33,7 +33,7 @@ inline constexpr int most_rows(int vectors) { return vectors <= 2 ? 6 : vectors 
 inline constexpr std::int64_t longest_block = 384;  // of K
 inline constexpr std::int64_t row_block = (tiles_have_edges ? 8 : 16) * most_rows(2);
 template <class T>
-inline constexpr std::int64_t column_block = 32 * lanes<T>;
+inline constexpr std::int64_t column_block = 64 * lanes<T>;
 
 template <class T>
 inline constexpr std::int64_t gemm_tile_rows = most_rows(2);
@@ -303,7 +303,7 @@ RG_INLINE void multiply_panel(const Product<T>& p, Tile<T> t, const T* a, std::i
 }
 
 template <class T>
-void multiply(const Product<T>& p, T* scratch) {
+__attribute__((noinline)) void multiply(const Product<T>& p, T* scratch) {
     const Plan<T> how = plan(p);
     T *const packed_a = scratch, *const packed_b = scratch + packed_a_size<T>;
     const std::int64_t panel = how.vectors * lanes<T>;
@@ -326,9 +326,11 @@ void multiply(const Product<T>& p, T* scratch) {
                     const std::int64_t tiles = (rows + most_rows(2) - 1) / most_rows(2);
                     a_tile = padded_tile_rows<T> * k;
                     for (std::int64_t tile = 0; tile < tiles; ++tile) {
-                        const std::int64_t first = rows * tile / tiles, some = rows * (tile + 1) / tiles - first;
-                        pack_a(Matrix<T>{p.a.at(i0 + first, k0), p.a.row, p.a.col}, some, k, packed_a + tile * a_tile,
-                               padded_tile_rows<T>);
+                        const std::int64_t first = rows * tile / tiles;
+                        // Rows that follow fill the last vector, if there are any: whole vectors are faster.
+                        const std::int64_t rows_there = least(padded_tile_rows<T>, p.rows - i0 - first);
+                        pack_a(Matrix<T>{p.a.at(i0 + first, k0), p.a.row, p.a.col}, rows_there, k,
+                               packed_a + tile * a_tile, padded_tile_rows<T>);
                     }
                     a = packed_a;
                     t.a_row = 1;
@@ -359,59 +361,62 @@ void multiply(const Product<T>& p, T* scratch) {
 
 // ---- one row against a B whose columns lie in memory as rows: turned in registers, without a copy
 
-template <class T>
-void multiply_turned_row(const Product<T>& p) {
-    constexpr int L = lanes<T>, S = strip<T>, groups = 2;  // two chains of sums hide each other's latency
-    const Blocks blocks(p.k);
-    for (std::int64_t j = 0; j < p.columns; j += groups * L) {
-        const std::int64_t left = p.columns - j;
-        const LaneRows<T> near(p.b.at(0, j), p.b.col, left);
-        const LaneRows<T> far(p.b.at(0, left > L ? j + L : j), p.b.col, left > L ? left - L : left);
-        Vec<T> whole[groups] = {};
-        if (p.before != nullptr) {
-            whole[0] = load_next(p.before + j, left);
-            if (left > L) whole[1] = load_next(p.before + j + L, left - L);
+// `Groups` vectors of columns from column j on: as many chains of sums, which hide each other's latency. Only the
+// columns from `first` on are written.
+template <int Groups, class T>
+RG_INLINE void multiply_turned_columns(const Product<T>& p, const Blocks& blocks, std::int64_t j, std::int64_t first) {
+    constexpr int L = lanes<T>, S = strip<T>;
+    Vec<T> whole[Groups] = {}, sum[Groups], column[S];
+    for (int g = 0; g < Groups && p.before != nullptr; ++g) whole[g] = load(p.before + j + g * L);
+    for (std::int64_t block = 0; block < blocks.count; ++block) {
+        const std::int64_t k0 = blocks.begin(block), k1 = blocks.begin(block + 1);
+        for (int g = 0; g < Groups; ++g) sum[g] = Vec<T>{};
+        std::int64_t q = k0;
+        const T *a = p.a.at(0, k0), *b = p.b.at(k0, j);
+        for (; q + S <= k1; q += S, a += S * p.a.col, b += S) {
+            for (int g = 0; g < Groups; ++g) {
+                turn_strip<T>(LaneRows<T>{b + g * L * p.b.col, p.b.col}, 0, column);
+                for (int e = 0; e < S; ++e) sum[g] = fma(broadcast(a[e * p.a.col]), column[e], sum[g]);
+            }
         }
-        for (std::int64_t block = 0; block < blocks.count; ++block) {
-            const std::int64_t k0 = blocks.begin(block), k1 = blocks.begin(block + 1);
-            Vec<T> sum[groups] = {}, column[groups][S];
-            std::int64_t q = k0;
-            for (; q + S <= k1; q += S) {
-                turn_strip(near, q, column[0]);
-                turn_strip(far, q, column[1]);
+        if (q < k1) {  // the last strip laps over the one before
+            for (int g = 0; g < Groups; ++g) {
+                turn_strip<T>(LaneRows<T>{p.b.at(k1 - S, j + g * L), p.b.col}, 0, column);
                 for (int e = 0; e < S; ++e) {
-                    const Vec<T> a = broadcast(*p.a.at(0, q + e));
-                    sum[0] = fma(a, column[0][e], sum[0]);
-                    sum[1] = fma(a, column[1][e], sum[1]);
+                    const Vec<T> longer = fma(broadcast(*p.a.at(0, k1 - S + e)), column[e], sum[g]);
+                    if (k1 - S + e >= q) sum[g] = longer;
                 }
             }
-            if (q < k1) {  // the last strip laps over the one before
-                turn_strip(near, k1 - S, column[0]);
-                turn_strip(far, k1 - S, column[1]);
-                for (; q < k1; ++q) {
-                    const Vec<T> a = broadcast(*p.a.at(0, q));
-                    sum[0] = fma(a, column[0][q - (k1 - S)], sum[0]);
-                    sum[1] = fma(a, column[1][q - (k1 - S)], sum[1]);
-                }
-            }
-            const bool first = block == 0 && p.before == nullptr;
-            for (int g = 0; g < groups; ++g) whole[g] = first ? sum[g] : whole[g] + sum[g];
         }
-        for (int g = 0; g < groups && left > g * L; ++g) {
-            Vec<T> v = whole[g];
-            const std::int64_t at = j + g * L;
-            if (p.bias != nullptr) {
-                v = v + (p.bias_step == 0 ? broadcast(*p.bias) : load_next(p.bias + at, left - g * L));
-            }
-            store_next(p.c + at, v, left - g * L);
+        const bool replace = block == 0 && p.before == nullptr;
+        for (int g = 0; g < Groups; ++g) whole[g] = replace ? sum[g] : whole[g] + sum[g];
+    }
+    for (int g = 0; g < Groups; ++g) {
+        Vec<T> v = whole[g];
+        const std::int64_t at = j + g * L;
+        if (p.bias != nullptr) v = v + (p.bias_step == 0 ? broadcast(*p.bias) : load(p.bias + at));
+        if (at >= first) {
+            store(p.c + at, v);
+        } else {
+            for (std::int64_t e = first - at; e < L; ++e) p.c[at + e] = v[e];
         }
     }
+}
+
+// At least one vector of columns, and one strip of k.
+template <class T>
+__attribute__((noinline)) void multiply_turned_row(const Product<T>& p) {
+    constexpr int L = lanes<T>;
+    const Blocks blocks(p.k);
+    std::int64_t j = 0;
+    for (; j + 2 * L <= p.columns; j += 2 * L) multiply_turned_columns<2>(p, blocks, j, j);
+    for (; j < p.columns; j += L) multiply_turned_columns<1>(p, blocks, least(j, p.columns - L), j);
 }
 
 // ---- the same product with the roles of A and B exchanged: C^T = B^T A^T, then turned back
 
 template <class T>
-void multiply_exchanged(const Product<T>& p, T* scratch) {
+__attribute__((noinline)) void multiply_exchanged(const Product<T>& p, T* scratch) {
     T* const result = scratch + gemm_inner_scratch<T>;
     constexpr int L = lanes<T>;
     for (std::int64_t i0 = 0; i0 < p.rows; i0 += exchanged_rows) {
@@ -427,11 +432,11 @@ void multiply_exchanged(const Product<T>& p, T* scratch) {
                      scratch);
             for (std::int64_t j = 0; j < columns; j += L) {
                 const std::int64_t left = columns - j;
-                const LaneRows<T> lane(result + j * width, width, left);
+                const SomeRows<T> lane(result + j * width, width, left);
                 const Vec<T> bias = p.bias == nullptr ? Vec<T>{} : load_next(p.bias + j0 + j, left);
                 for (std::int64_t i = 0; i < rows; i += strip<T>) {
                     Vec<T> column[strip<T>];
-                    turn_strip(lane, i, column);
+                    turn_strip<T>(lane, i, column);
                     T* const c = p.c + corner + i * p.c_row + j;
                     for (int e = 0; e < strip<T> && i + e < rows; ++e) {
                         store_next(c + e * p.c_row, p.bias == nullptr ? column[e] : column[e] + bias, left);
@@ -468,30 +473,39 @@ RG_INLINE T fused_scalar(T a, T b, T c) {
 }
 
 // So few products that no preparation pays.
+inline constexpr std::int64_t tiny_products = 64;
+
 template <class T>
-void multiply_tiny(const Product<T>& p) {
-    for (std::int64_t i = 0; i < p.rows; ++i) {
-        for (std::int64_t j = 0; j < p.columns; ++j) {
+RG_INLINE void multiply_tiny(const MatrixProduct<T>& m, std::int64_t row_begin, std::int64_t row_end,
+                             std::int64_t column_begin, std::int64_t column_end) {
+    T* const out = m.z != nullptr ? m.z : m.c;
+    for (std::int64_t i = row_begin; i < row_end; ++i) {
+        const T *a = m.a + i * m.a_row, *b = m.b + column_begin * m.b_col;
+        for (std::int64_t j = column_begin; j < column_end; ++j, b += m.b_col) {
             T sum = 0;
-            const T *a = p.a.at(i, 0), *b = p.b.at(0, j);
-            for (std::int64_t q = 0; q < p.k; ++q) sum = fused_scalar(a[q * p.a.col], b[q * p.b.row], sum);
-            if (p.before != nullptr) sum = p.before[i * p.c_row + j] + sum;
-            if (p.bias != nullptr) sum = sum + p.bias[j];
-            p.c[i * p.c_row + j] = sum;
+            for (std::int64_t q = 0; q < m.k; ++q) sum = fused_scalar(a[q * m.a_col], b[q * m.b_row], sum);
+            if (m.accumulate) sum = m.c[i * m.c_row + j] + sum;
+            if (m.bias != nullptr) sum = sum + m.bias[j];
+            out[i * m.c_row + j] = sum;
         }
     }
 }
 
-inline constexpr std::int64_t tiny_products = 64;
-
 template <class T>
-RG_INLINE void multiply_best(const Product<T>& p, T* scratch) {
-    if (p.k == 0 || (p.rows * p.columns * p.k <= tiny_products && p.k <= longest_block)) return multiply_tiny(p);
+__attribute__((noinline)) void multiply_best(const MatrixProduct<T>& m, std::int64_t row_begin, std::int64_t row_end,
+                                             std::int64_t column_begin, std::int64_t column_end, T* scratch) {
+    const std::int64_t corner = row_begin * m.c_row + column_begin;
+    const Product<T> p{row_end - row_begin, column_end - column_begin, m.k,
+                       {m.a + row_begin * m.a_row, m.a_row, m.a_col},
+                       {m.b + column_begin * m.b_col, m.b_row, m.b_col},
+                       (m.z != nullptr ? m.z : m.c) + corner, m.accumulate ? m.c + corner : nullptr, m.c_row,
+                       m.bias == nullptr ? nullptr : m.bias + column_begin, 1};
     const bool is_turned = p.b.row == 1 && p.b.col != 1;
-    if (is_turned && p.rows == 1 && p.k >= strip<T>) return multiply_turned_row(p);
-    if (p.columns == 1 && p.c_row == 1 && p.a.col == 1 && p.k >= strip<T>) {  // A times one vector
-        return multiply_turned_row(Product<T>{1, p.rows, p.k, {p.b.p, p.b.col, p.b.row}, {p.a.p, p.a.col, p.a.row}, p.c,
-                                          p.before, p.rows, p.bias, 0});
+    const bool has_strip = p.k >= strip<T>;
+    if (is_turned && has_strip && p.rows == 1 && p.columns >= lanes<T>) return multiply_turned_row(p);
+    if (p.columns == 1 && p.c_row == 1 && p.a.col == 1 && has_strip && p.rows >= lanes<T>) {  // A times one vector
+        return multiply_turned_row(Product<T>{1, p.rows, p.k, {p.b.p, p.b.col, p.b.row}, {p.a.p, p.a.col, p.a.row},
+                                              p.c, p.before, p.rows, p.bias, 0});
     }
     if (is_turned && exchange_pays(p)) return multiply_exchanged(p, scratch);
     multiply(p, scratch);
@@ -501,16 +515,17 @@ template <class T>
 void gemm(const MatrixProduct<T>& m, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
           std::int64_t column_end, T* scratch) {
     const std::int64_t rows = row_end - row_begin, columns = column_end - column_begin;
-    const std::int64_t corner = row_begin * m.c_row + column_begin;
-    T* const out = (m.z != nullptr ? m.z : m.c) + corner;
-    multiply_best(Product<T>{rows, columns, m.k,
-                             {m.a + row_begin * m.a_row, m.a_row, m.a_col},
-                             {m.b + column_begin * m.b_col, m.b_row, m.b_col},
-                             out, m.accumulate ? m.c + corner : nullptr, m.c_row,
-                             m.bias == nullptr ? nullptr : m.bias + column_begin, 1},
-                  scratch);
+    if (m.k == 0 || (m.k <= tiny_products && rows * columns * m.k <= tiny_products)) {
+        multiply_tiny(m, row_begin, row_end, column_begin, column_end);
+    } else {
+        multiply_best(m, row_begin, row_end, column_begin, column_end, scratch);
+    }
     if (m.activation != nullptr) {
-        for (std::int64_t i = 0; i < rows; ++i) m.activation(out + i * m.c_row, m.c + corner + i * m.c_row, columns);
+        const T* const from = m.z != nullptr ? m.z : m.c;
+        for (std::int64_t i = row_begin; i < row_end; ++i) {
+            const std::int64_t at = i * m.c_row + column_begin;
+            m.activation(from + at, m.c + at, columns);
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 // The kernel table: every loop that is compiled once per instruction set, as plain function pointers.
 //
-// kernels<T>() is chosen when the library is loaded; RETROGRAD_ISA=baseline|avx2|avx512|neon forces a level that the
-// machine has. Every number a kernel writes depends on the operands alone: not on how a caller cuts the work into
-// rectangles, rows or ranges, and not on the vector width (among instruction sets that have fused multiply-add).
+// kernels<T>() is chosen when the library is loaded; RETROGRAD_ISA=baseline|avx2|avx512|neon forces a level
+// that the machine has. Every number a kernel writes depends on the operands alone: not on how a caller cuts
+// the work into rectangles, rows or ranges, and not on the vector width (among instruction sets that have
+// fused multiply-add).
 #pragma once
 
 #include <cstdint>
@@ -32,8 +33,8 @@ struct MatrixProduct {
     T* z = nullptr;                         // where z = A B + bias is kept (row stride c_row), if anybody reads it later
 };
 
-// y = f(x) and dx = dy * f'(x, y), one element at a time. x or y may be null in backward where the rule does not need
-// it; dx may be dy.
+// y = f(x) and dx = dy * f'(x, y), one element at a time. x or y may be null in backward where the rule does
+// not need it; dx may be dy.
 template <class T>
 struct UnaryKernel {
     std::string_view name;
@@ -43,8 +44,9 @@ struct UnaryKernel {
     void (*backward)(const T* x, const T* y, const T* dy, T* dx, std::int64_t n, bool accumulate);
 };
 
-// y = f(a, b); a_step and b_step are 1, or 0 for one value that meets all. backward writes dy * df/da (operand 0) or
-// dy * df/db (operand 1), one for each of the n elements; summing over a repeated operand is the caller's.
+// y = f(a, b); a_step and b_step are 1, or 0 for one value that meets all. backward writes dy * df/da
+// (operand 0) or dy * df/db (operand 1), one for each of the n elements; summing over a repeated operand is
+// the caller's.
 template <class T>
 struct BinaryKernel {
     std::string_view name;
@@ -86,9 +88,9 @@ template <class T>
 struct Kernels {
     Isa isa;
 
-    // The rectangle [row_begin, row_end) x [column_begin, column_end) of C. `scratch`: gemm_scratch elements, the
-    // caller's own. Each element of C is one chain of fused multiply-adds over p for each block of K (of a length that
-    // depends on k alone), the blocks added in order.
+    // The rectangle [row_begin, row_end) x [column_begin, column_end) of C. `scratch`: gemm_scratch elements,
+    // the caller's own. Each element of C is one chain of fused multiply-adds over p for each block of K (of
+    // a length that depends on k alone), the blocks added in order.
     void (*gemm)(const MatrixProduct<T>&, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
                  std::int64_t column_end, T* scratch);
     std::int64_t gemm_scratch;
@@ -106,7 +108,8 @@ struct Kernels {
     T (*max)(const T* x, std::int64_t n);       // hands on NaN
     T (*max_abs)(const T* x, std::int64_t n);   // hands on NaN; 0 for none
 
-    // y[j] = (accumulate ? y[j] : 0) + sum over i of x[i * row + j], rows in order: one chain for each column.
+    // y[j] = (accumulate ? y[j] : 0) + sum over i of x[i * row + j], rows in order: one chain for each
+    // column.
     void (*sum_columns)(const T* x, std::int64_t row, std::int64_t rows, std::int64_t columns, T* y, bool accumulate);
 
     void (*add)(const T* x, T* y, std::int64_t n);                 // y += x
@@ -122,8 +125,8 @@ struct Kernels {
     void (*log_softmax_backward)(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t columns,
                                  bool accumulate);
 
-    // value[i] = -sum_j q_ij log softmax(z_i)_j with q = (1 - smoothing) onehot(label_i) + smoothing / columns; a row
-    // whose label is `ignore` has value 0 and derivative 0. `p` keeps softmax(z).
+    // value[i] = -sum_j q_ij log softmax(z_i)_j with q = (1 - smoothing) onehot(label_i) + smoothing /
+    // columns; a row whose label is `ignore` has value 0 and derivative 0. `p` keeps softmax(z).
     void (*cross_entropy)(const T* z, const std::int32_t* label, T* value, T* p, std::int64_t rows,
                           std::int64_t columns, std::int32_t ignore, T smoothing);
     void (*cross_entropy_backward)(const T* p, const std::int32_t* label, const T* dvalue, T* dz, std::int64_t rows,

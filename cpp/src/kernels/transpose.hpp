@@ -43,36 +43,51 @@ RG_INLINE Vec<double> mix_high(Vec<double> a, Vec<double> b) { return Vec<double
 template <class T>
 inline constexpr int strip = 16 / static_cast<int>(sizeof(T));  // elements that are turned at once, of each row
 
-// As many rows as a vector has lanes, `row` elements apart. Where only `count` exist the last one stands for the rest.
+// As many rows as a vector has lanes, `row` elements apart.
 template <class T>
 struct LaneRows {
-    const T* p[lanes<T>];
+    const T* p;
+    std::int64_t row;
 
-    RG_MEMBER LaneRows(const T* first, std::int64_t row, std::int64_t count) {
-        for (int i = 0; i < lanes<T>; ++i) p[i] = first + (i < count ? i : count - 1) * row;
-    }
+    [[nodiscard]] RG_MEMBER const T* at(int i) const { return p + i * row; }
 };
 
-// column[e] lane i = row i, element at + e, for a strip of elements.
+// The same where only `count` exist: the last one stands for the rest.
 template <class T>
-RG_INLINE void turn_strip(const LaneRows<T>& rows, std::int64_t at, Vec<T>* column) {
+struct SomeRows {
+    const T* p[lanes<T>];
+
+    RG_MEMBER SomeRows(const T* first, std::int64_t row, std::int64_t count) {
+        for (int i = 0; i < lanes<T>; ++i) p[i] = first + (i < count ? i : count - 1) * row;
+    }
+    [[nodiscard]] RG_MEMBER const T* at(int i) const { return p[i]; }
+};
+
+#if defined(RG_SIMD_AVX512) || defined(RG_SIMD_AVX2)
+template <class T>
+RG_INLINE __m128 load_words(const T* p) {
+    return _mm_loadu_ps(reinterpret_cast<const float*>(p));
+}
+#endif
+
+// column[e] lane i = row i, element q + e, for a strip of elements.
+template <class T, class Rows>
+RG_INLINE void turn_strip(const Rows& rows, std::int64_t q, Vec<T>* column) {
     constexpr int S = strip<T>;
     Vec<T> v[S];
     for (int i = 0; i < S; ++i) {
-#if defined(RG_SIMD_AVX512) || defined(RG_SIMD_AVX2)
-        typedef float Words __attribute__((vector_size(16)));
-        Words part[lanes<T> / S];
-        for (int g = 0; g < lanes<T> / S; ++g) __builtin_memcpy(&part[g], rows.p[i + g * S] + at, sizeof part[g]);
-        const auto low = __builtin_shufflevector(part[0], part[1], 0, 1, 2, 3, 4, 5, 6, 7);
+        // Each strip comes from memory straight into its place, which spares the one unit that moves between places.
 #if defined(RG_SIMD_AVX512)
-        const auto high = __builtin_shufflevector(part[2], part[3], 0, 1, 2, 3, 4, 5, 6, 7);
-        v[i] = (Vec<T>)__builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-#else
-        v[i] = (Vec<T>)low;
-#endif
+        __m512 whole = _mm512_zextps128_ps512(load_words(rows.at(i) + q));
+        whole = _mm512_mask_broadcast_f32x4(whole, 0x00F0, load_words(rows.at(i + S) + q));
+        whole = _mm512_mask_broadcast_f32x4(whole, 0x0F00, load_words(rows.at(i + 2 * S) + q));
+        v[i] = (Vec<T>)_mm512_mask_broadcast_f32x4(whole, 0xF000, load_words(rows.at(i + 3 * S) + q));
+#elif defined(RG_SIMD_AVX2)
+        const __m256 low = _mm256_castps128_ps256(load_words(rows.at(i) + q));
+        v[i] = (Vec<T>)_mm256_insertf128_ps(low, load_words(rows.at(i + S) + q), 1);
 #else
         static_assert(lanes<T> == S);
-        v[i] = load(rows.p[i] + at);
+        v[i] = load(rows.at(i) + q);
 #endif
     }
     if constexpr (S == 4) {
@@ -89,25 +104,32 @@ RG_INLINE void turn_strip(const LaneRows<T>& rows, std::int64_t at, Vec<T>* colu
     }
 }
 
+// to[q * to_row + i] = row i, element q, for the rows of one vector of lanes and `columns` elements.
+template <class T, class Rows>
+RG_INLINE void turn_lanes(const Rows& rows, std::int64_t columns, T* to, std::int64_t to_row) {
+    Vec<T> column[strip<T>];
+    if (columns < strip<T>) {
+        for (std::int64_t q = 0; q < columns; ++q) {
+            for (int e = 0; e < lanes<T>; ++e) to[q * to_row + e] = rows.at(e)[q];
+        }
+        return;
+    }
+    for (std::int64_t q = 0; q < columns; q += strip<T>) {
+        const std::int64_t at = q + strip<T> <= columns ? q : columns - strip<T>;  // the last strip laps over
+        turn_strip<T>(rows, at, column);
+        for (int e = 0; e < strip<T>; ++e) store(to + (at + e) * to_row, column[e]);
+    }
+}
+
 // to[q * to_row + i] = from[i * from_row + q] for i < rows and q < columns. `to` has whole vectors of i; what it holds
 // behind `rows` means nothing.
 template <class T>
 void turn(const T* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, T* to, std::int64_t to_row) {
-    Vec<T> column[strip<T>];
-    for (std::int64_t i = 0; i < rows; i += lanes<T>) {
-        const LaneRows<T> lane(from + i * from_row, from_row, rows - i);
-        if (columns < strip<T>) {
-            for (std::int64_t q = 0; q < columns; ++q) {
-                for (int e = 0; e < lanes<T>; ++e) to[q * to_row + i + e] = lane.p[e][q];
-            }
-            continue;
-        }
-        for (std::int64_t q = 0; q < columns; q += strip<T>) {
-            const std::int64_t at = q + strip<T> <= columns ? q : columns - strip<T>;  // the last strip laps over
-            turn_strip(lane, at, column);
-            for (int e = 0; e < strip<T>; ++e) store(to + (at + e) * to_row + i, column[e]);
-        }
+    std::int64_t i = 0;
+    for (; i + lanes<T> <= rows; i += lanes<T>) {
+        turn_lanes<T>(LaneRows<T>{from + i * from_row, from_row}, columns, to + i, to_row);
     }
+    if (i < rows) turn_lanes<T>(SomeRows<T>(from + i * from_row, from_row, rows - i), columns, to + i, to_row);
 }
 
 }  // namespace

@@ -37,7 +37,8 @@ template <class F>
 auto with_reader(const ArrayView& a, F&& f) {
     const bool swapped = a.swapped;
     switch (a.type) {
-        case ElementType::f16: return f([=](const std::byte* p) { return half_to_float(read<std::uint16_t>(p, swapped)); });
+        case ElementType::f16:
+            return f([=](const std::byte* p) { return half_to_float(read<std::uint16_t>(p, swapped)); });
         case ElementType::f32: return f([=](const std::byte* p) { return read<float>(p, swapped); });
         case ElementType::f64: return f([=](const std::byte* p) { return read<double>(p, swapped); });
         case ElementType::i8: return f([=](const std::byte* p) { return read<std::int8_t>(p, swapped); });
@@ -60,7 +61,8 @@ void for_elements(const ArrayView& a, const std::byte* row, std::size_t axis, st
         f(row, k++);
         return;
     }
-    for (std::int64_t i = 0; i < a.shape[axis]; ++i) for_elements(a, row + i * a.strides[axis], axis + 1, k, f);
+    for (std::int64_t i = 0; i < a.shape[axis]; ++i)
+        for_elements(a, row + i * a.strides[axis], axis + 1, k, f);
 }
 
 std::int64_t row_elements(const ArrayView& a) {
@@ -80,7 +82,8 @@ auto block_reader(const ArrayView& a) -> bool (*)(const void*, T*, std::int64_t)
     }
     const auto address = reinterpret_cast<std::uintptr_t>(a.data);
     const auto size = static_cast<std::uintptr_t>(element_size(a.type));
-    if (address % size != 0 || (a.rows() > 1 && a.strides[0] % static_cast<std::int64_t>(size) != 0)) return nullptr;
+    if (address % size != 0 || (a.rows() > 1 && a.strides[0] % static_cast<std::int64_t>(size) != 0))
+        return nullptr;
     switch (a.type) {
         case ElementType::f32: return kernels<T>().convert[static_cast<int>(Source::f32)];
         case ElementType::f64: return kernels<T>().convert[static_cast<int>(Source::f64)];
@@ -95,7 +98,8 @@ bool allowed(double value, const Op::Range& range) {
 }
 
 template <class T>
-bool gather_real(const ArrayView& a, const std::byte* row, T* out, std::int64_t size, const Op::Range& range) {
+bool gather_real(const ArrayView& a, const std::byte* row, T* out, std::int64_t size,
+                 const Op::Range& range) {
     bool good = true;
     if (const auto convert = block_reader<T>(a)) {
         good = convert(row, out, size);
@@ -126,7 +130,8 @@ bool gather_index(const ArrayView& a, const std::byte* row, std::int32_t* out, c
         for_elements(a, row, 1, k, [&](const std::byte* p, std::int64_t i) {
             const auto raw = value(p);
             const auto wide = static_cast<std::int64_t>(raw);
-            good &= index_allowed(wide, range) && wide == static_cast<std::int32_t>(wide) && (wide < 0) == (raw < 0);
+            good &= index_allowed(wide, range) && wide == static_cast<std::int32_t>(wide) &&
+                    (wide < 0) == (raw < 0);
             out[i] = static_cast<std::int32_t>(wide);
         });
     });
@@ -165,7 +170,8 @@ const char* element_name(ElementType type) {
 }
 
 template <class T>
-void gather(std::span<const Feed> feeds, const Rows& rows, Workspace<T>& workspace, const Member& member, BadRow& bad) {
+void gather(std::span<const Feed> feeds, const Rows& rows, Workspace<T>& workspace, const Member& member,
+            BadRow& bad) {
     for (std::size_t f = 0; f < feeds.size(); ++f) {
         const Feed& feed = feeds[f];
         const ArrayView& a = *feed.array;
@@ -195,8 +201,10 @@ void throw_bad_row(std::span<const Feed> feeds, const Rows& rows, const BadRow& 
     const std::int64_t row = rows[bad.position()];
     std::string message = a.name + ": ";
     const auto exact = [](auto value) {
-        if constexpr (std::is_integral_v<decltype(value)>) return std::to_string(value);
-        else return number(static_cast<double>(value));
+        if constexpr (std::is_integral_v<decltype(value)>)
+            return std::to_string(value);
+        else
+            return number(static_cast<double>(value));
     };
     with_reader(a, [&](auto value) {
         std::int64_t k = 0;
@@ -204,20 +212,22 @@ void throw_bad_row(std::span<const Feed> feeds, const Rows& rows, const BadRow& 
         for_elements(a, a.data + row * a.strides[0], 1, k, [&](const std::byte* p, std::int64_t i) {
             const auto raw = value(p);
             const double v = static_cast<double>(raw);
-            const bool ignored = a.integral() && feed.range.ignore >= std::numeric_limits<std::int32_t>::min() &&
+            const bool ignored = a.integral() &&
+                                 feed.range.ignore >= std::numeric_limits<std::int32_t>::min() &&
                                  static_cast<std::int64_t>(raw) == feed.range.ignore;
             if (found || ignored) return;
-            const std::string place =
-                " in row " + std::to_string(row) + (a.shape.size() > 1 ? ", element " + std::to_string(i) : "");
+            const std::string place = " in row " + std::to_string(row) +
+                                      (a.shape.size() > 1 ? ", element " + std::to_string(i) : "");
             if (!std::isfinite(v)) {
                 message += number(v) + place + "; remove or replace missing and infinite values first";
                 found = true;
             } else if (!std::isfinite(static_cast<T>(v))) {
-                message += number(v) + place + " is too large for float32; scale it, or use dtype=\"float64\"";
+                message +=
+                    number(v) + place + " is too large for float32; scale it, or use dtype=\"float64\"";
                 found = true;
             } else if (!allowed(v, feed.range) && feed.range.bounded) {
-                message += exact(raw) + place +
-                           " is outside of the expected range " + number(feed.range.low) + ".." + number(feed.range.high);
+                message += exact(raw) + place + " is outside of the expected range " +
+                           number(feed.range.low) + ".." + number(feed.range.high);
                 found = true;
             } else if (a.integral() && std::abs(v) > std::numeric_limits<std::int32_t>::max()) {
                 message += exact(raw) + place + " does not fit in 32 bits";
@@ -233,7 +243,8 @@ Op::Range range_of(const Plan& plan, int input) {
         for (std::size_t i = 0; i < step.inputs.size(); ++i) {
             if (step.inputs[i] != input) continue;
             std::vector<Input> operands;
-            for (const int id : step.inputs) operands.push_back({plan.graph()[id].shape, plan.graph()[id].dtype});
+            for (const int id : step.inputs)
+                operands.push_back({plan.graph()[id].shape, plan.graph()[id].dtype});
             const Op::Range range = step.op->range(operands, i);
             if (range.bounded) return range;
         }
@@ -245,7 +256,8 @@ ArrayView fitted(const ArrayView& array, const GraphNode& node) {
     ArrayView a = array;
     const auto found = [&] {
         std::string text = "(";
-        for (std::size_t i = 0; i < array.shape.size(); ++i) text += (i ? ", " : "") + std::to_string(array.shape[i]);
+        for (std::size_t i = 0; i < array.shape.size(); ++i)
+            text += (i ? ", " : "") + std::to_string(array.shape[i]);
         return text + (array.shape.size() == 1 ? ",)" : ")");
     };
     if (node.dtype == DType::index && !a.integral()) {

@@ -53,7 +53,8 @@ class BadRow {
 
 // Every member takes its share of the rows of every feed. No barrier is made here.
 template <class T>
-void gather(std::span<const Feed> feeds, const Rows& rows, Workspace<T>& workspace, const Member& member, BadRow& bad);
+void gather(std::span<const Feed> feeds, const Rows& rows, Workspace<T>& workspace, const Member& member,
+            BadRow& bad);
 
 // Throws the ArgumentError that says which value of which row stood in the way.
 template <class T>

@@ -11,11 +11,11 @@ namespace retrograd {
 namespace {
 
 constexpr std::array<std::string_view, 11> rules = {
-    "zeros",         "ones",           "normal",        "uniform",        "he_normal", "he_uniform",
-    "glorot_normal", "glorot_uniform", "lecun_normal",  "lecun_uniform",  "orthogonal"};
+    "zeros",         "ones",           "normal",       "uniform",       "he_normal", "he_uniform",
+    "glorot_normal", "glorot_uniform", "lecun_normal", "lecun_uniform", "orthogonal"};
 
-// Rows or columns, whichever are fewer, orthonormal: a normal matrix made orthogonal by Gram and Schmidt, twice over
-// because once loses digits.
+// Rows or columns, whichever are fewer, orthonormal: a normal matrix made orthogonal by Gram and Schmidt,
+// twice over because once loses digits.
 std::vector<double> orthogonal(const Shape& shape, const RandomKey& key) {
     const std::int64_t rows = shape.dims.empty() ? 1 : shape.dims[0];
     const std::int64_t columns = shape.size() / rows;
@@ -51,8 +51,8 @@ std::vector<double> orthogonal(const Shape& shape, const RandomKey& key) {
 std::vector<std::string> initializer_names() { return {rules.begin(), rules.end()}; }
 
 std::string initializer_for(const std::string& activation) {
-    static constexpr std::array<std::string_view, 8> relu_family = {"relu", "leaky_relu", "elu",  "gelu",
-                                                                    "silu", "mish",       "softplus", "hard_swish"};
+    static constexpr std::array<std::string_view, 8> relu_family = {
+        "relu", "leaky_relu", "elu", "gelu", "silu", "mish", "softplus", "hard_swish"};
     if (activation == "selu") return "lecun_normal";
     return std::ranges::find(relu_family, activation) != relu_family.end() ? "he_normal" : "glorot_uniform";
 }
@@ -63,7 +63,9 @@ void initialise(const Initial& initial, const Shape& shape, const RandomKey& key
     const auto fill = [&](auto&& f) {
         for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<T>(f(i));
     };
-    const auto normals = [&](double deviation) { fill([&](std::size_t i) { return deviation * normal(key, i); }); };
+    const auto normals = [&](double deviation) {
+        fill([&](std::size_t i) { return deviation * normal(key, i); });
+    };
     const auto uniforms = [&](double low, double high) {
         fill([&](std::size_t i) { return low + (high - low) * uniform(key, i); });
     };

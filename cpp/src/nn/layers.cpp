@@ -89,11 +89,13 @@ class LayerCall {
 
 namespace {
 
-// Dense(units, activation, use_bias, weight_init, bias_init): z = x W^T + b, a = activation(z); W is (units, inputs).
+// Dense(units, activation, use_bias, weight_init, bias_init): z = x W^T + b, a = activation(z); W is (units,
+// inputs).
 Node dense(LayerCall& call) {
     const Node& x = call.only_input();
     const std::int64_t units = get_int(call.config(), "units");
-    if (units < 1) throw ArgumentError(call.who() + ": units must be at least 1, got " + std::to_string(units));
+    if (units < 1)
+        throw ArgumentError(call.who() + ": units must be at least 1, got " + std::to_string(units));
     if (x.shape().rank() < 1) {
         throw ShapeError(call.who() + ": expected an input with features on its last axis, got shape " +
                          x.shape().str());
@@ -118,18 +120,21 @@ Node activation(LayerCall& call) {
 // Flatten(): all sample axes become one.
 Node flatten(LayerCall& call) {
     const Node& x = call.only_input();
-    return call.named(apply("reshape", {{"shape", std::vector<std::int64_t>{x.shape().size()}}}, {x}, call.who()), "a");
+    return call.named(
+        apply("reshape", {{"shape", std::vector<std::int64_t>{x.shape().size()}}}, {x}, call.who()), "a");
 }
 
 // Reshape(shape): the sample gets the shape; one -1 is worked out.
 Node reshape(LayerCall& call) {
-    return call.named(apply("reshape", {{"shape", get_ints(call.config(), "shape")}}, {call.only_input()}, call.who()),
-                      "a");
+    return call.named(
+        apply("reshape", {{"shape", get_ints(call.config(), "shape")}}, {call.only_input()}, call.who()),
+        "a");
 }
 
 // Rescale(scale, offset): a = x * scale + offset.
 Node rescale(LayerCall& call) {
-    Node y = apply("multiply", {}, {call.only_input(), constant({}, {get_double(call.config(), "scale")})}, call.who());
+    Node y = apply("multiply", {}, {call.only_input(), constant({}, {get_double(call.config(), "scale")})},
+                   call.who());
     const double offset = get_double(call.config(), "offset");
     if (offset != 0) y = apply("add", {}, {y, constant({}, {offset})}, call.who());
     return call.named(y, "a");
@@ -137,7 +142,8 @@ Node rescale(LayerCall& call) {
 
 Node folded(LayerCall& call, const char* op) {
     if (call.inputs.size() < 2) {
-        throw GraphError(call.who() + ": expected at least two input nodes, got " + std::to_string(call.inputs.size()));
+        throw GraphError(call.who() + ": expected at least two input nodes, got " +
+                         std::to_string(call.inputs.size()));
     }
     Node y = call.inputs[0];
     for (std::size_t i = 1; i < call.inputs.size(); ++i) y = apply(op, {}, {y, call.inputs[i]}, call.who());
@@ -150,7 +156,8 @@ Node multiply(LayerCall& call) { return folded(call, "multiply"); }  // Multiply
 // Concatenate(axis): the inputs side by side.
 Node concatenate(LayerCall& call) {
     if (call.inputs.empty()) throw GraphError(call.who() + ": expected at least one input node, got none");
-    return call.named(apply("concatenate", {{"axis", get_int(call.config(), "axis")}}, call.inputs, call.who()), "a");
+    return call.named(
+        apply("concatenate", {{"axis", get_int(call.config(), "axis")}}, call.inputs, call.who()), "a");
 }
 
 struct Builder {
@@ -159,8 +166,9 @@ struct Builder {
 };
 
 constexpr Builder builders[] = {
-    {"dense", dense},     {"activation", activation}, {"flatten", flatten},         {"reshape", reshape},
-    {"rescale", rescale}, {"add", add},               {"multiply", multiply},       {"concatenate", concatenate},
+    {"dense", dense},       {"activation", activation},   {"flatten", flatten},
+    {"reshape", reshape},   {"rescale", rescale},         {"add", add},
+    {"multiply", multiply}, {"concatenate", concatenate},
 };
 
 }  // namespace

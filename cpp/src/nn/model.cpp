@@ -32,7 +32,8 @@ void ModelUse::begin_reading() {
     int seen = state_.load();
     do {
         if (seen < 0) {
-            throw StateError("model: it is being trained in another thread; wait for that, or predict with net.copy()");
+            throw StateError(
+                "model: it is being trained in another thread; wait for that, or predict with net.copy()");
         }
     } while (!state_.compare_exchange_weak(seen, seen + 1));
 }
@@ -40,7 +41,8 @@ void ModelUse::begin_reading() {
 void ModelUse::begin_training() {
     int idle = 0;
     if (!state_.compare_exchange_strong(idle, -1)) {
-        throw StateError(std::string("model: it is already ") + (idle < 0 ? "being trained" : "used for prediction") +
+        throw StateError(std::string("model: it is already ") +
+                         (idle < 0 ? "being trained" : "used for prediction") +
                          " in another thread; wait for that, or work on net.copy()");
     }
 }
@@ -76,7 +78,8 @@ Model<T>::Model(const std::vector<Node>& inputs, const std::vector<Node>& output
             const GraphNode& node = (*graph_)[id];
             initialise<T>(graph_->node(id).data().initial, node.shape,
                           {seed, Purpose::initialise, stream++, 0},
-                          flat.subspan(static_cast<std::size_t>(node.offset), static_cast<std::size_t>(node.shape.size())));
+                          flat.subspan(static_cast<std::size_t>(node.offset),
+                                       static_cast<std::size_t>(node.shape.size())));
         }
     };
     fill(graph_->parameters(), parameters());
@@ -109,13 +112,21 @@ std::unique_ptr<Model<U>> Model<T>::copy_as() const {
 }
 
 template <class T>
-std::span<T> Model<T>::parameters() const { return buffers_->parameters.span(); }
+std::span<T> Model<T>::parameters() const {
+    return buffers_->parameters.span();
+}
 template <class T>
-std::span<T> Model<T>::gradients() const { return buffers_->gradients.span(); }
+std::span<T> Model<T>::gradients() const {
+    return buffers_->gradients.span();
+}
 template <class T>
-std::span<T> Model<T>::constants() const { return buffers_->constants.span(); }
+std::span<T> Model<T>::constants() const {
+    return buffers_->constants.span();
+}
 template <class T>
-std::shared_ptr<const void> Model<T>::owner() const { return buffers_; }
+std::shared_ptr<const void> Model<T>::owner() const {
+    return buffers_;
+}
 
 template <class T>
 void Model<T>::set_frozen(std::string_view parameter, bool frozen) {
@@ -128,9 +139,10 @@ void Model<T>::set_frozen(std::string_view parameter, bool frozen) {
 }
 
 template <class T>
-void Model<T>::predict(std::span<const ArrayView> x, std::span<const std::span<T>> out, std::int64_t batch_size,
-                       int threads, const std::function<bool()>& interrupted) {
-    if (batch_size < 1) throw ArgumentError("batch_size: expected at least 1, got " + std::to_string(batch_size));
+void Model<T>::predict(std::span<const ArrayView> x, std::span<const std::span<T>> out,
+                       std::int64_t batch_size, int threads, const std::function<bool()>& interrupted) {
+    if (batch_size < 1)
+        throw ArgumentError("batch_size: expected at least 1, got " + std::to_string(batch_size));
     if (x.size() != inputs_.size()) {
         throw ShapeError("x: the model has " + std::to_string(inputs_.size()) + " inputs, got " +
                          std::to_string(x.size()) + " arrays");
@@ -140,8 +152,8 @@ void Model<T>::predict(std::span<const ArrayView> x, std::span<const std::span<T
     for (std::size_t i = 0; i < x.size(); ++i) arrays.push_back(fitted(x[i], (*graph_)[inputs_[i]]));
     for (std::size_t i = 0; i < x.size(); ++i) {
         if (arrays[i].rows() != arrays[0].rows()) {
-            throw ShapeError(x[i].name + ": it has " + std::to_string(arrays[i].rows()) + " rows, but " + x[0].name +
-                             " has " + std::to_string(arrays[0].rows()));
+            throw ShapeError(x[i].name + ": it has " + std::to_string(arrays[i].rows()) + " rows, but " +
+                             x[0].name + " has " + std::to_string(arrays[0].rows()));
         }
         feeds.push_back({&arrays[i], inputs_[i], range_of(*inference_, inputs_[i])});
     }
@@ -174,7 +186,8 @@ void Model<T>::predict(std::span<const ArrayView> x, std::span<const std::span<T
         }
     }
     if (!workspace) {
-        workspace = std::make_unique<Workspace<T>>(inference_, Storage<T>{parameters(), gradients(), constants()}, members);
+        workspace = std::make_unique<Workspace<T>>(
+            inference_, Storage<T>{parameters(), gradients(), constants()}, members);
     }
     BadRow bad;
     Rows part;

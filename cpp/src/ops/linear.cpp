@@ -109,6 +109,7 @@ class Linear : public OpBase<Linear> {
         const std::int64_t parts = s.parts(), weights = s.out * s.in;
         T *dW_parts = r.shared.data(), *db_parts = dW_parts + parts * weights;
         member.for_each(parts, [&](std::int64_t part) {
+            member.poll(s.rows / parts * weights);
             weight_gradients(s, s.rows * part / parts, s.rows * (part + 1) / parts, x, delta,
                              dW == nullptr ? dW : dW_parts + part * weights, false,
                              db == nullptr ? db : db_parts + part * s.out, false, scratch, Member::alone());

@@ -14,6 +14,10 @@ namespace retrograd {
 
 namespace {
 
+Op::Range rows_of(std::int64_t count) {  // and no index outside
+    return {.low = 0, .high = static_cast<double>(count - 1), .bounded = true, .ignore = 0};
+}
+
 class Gather : public OpBase<Gather> {
   public:
     [[nodiscard]] std::string_view name() const override { return "gather"; }
@@ -33,7 +37,7 @@ class Gather : public OpBase<Gather> {
     }
     [[nodiscard]] Range range(std::span<const Input> inputs, std::size_t operand) const override {
         if (operand != 1) return {0, 0};
-        return {.low = 0, .high = static_cast<double>(inputs[0].shape.dims[0] - 1), .bounded = true};
+        return rows_of(inputs[0].shape.dims[0]);
     }
 
     template <class T>
@@ -80,9 +84,7 @@ class OneHot : public OpBase<OneHot> {
         y.dims.push_back(count_);
         return y;
     }
-    [[nodiscard]] Range range(std::span<const Input>, std::size_t) const override {
-        return {.low = 0, .high = static_cast<double>(count_), .bounded = true};
-    }
+    [[nodiscard]] Range range(std::span<const Input>, std::size_t) const override { return rows_of(count_); }
 
     template <class T>
     void run_forward(const Run<T>& r, const Member& member) const {

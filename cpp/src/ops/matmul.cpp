@@ -20,6 +20,8 @@ struct Products {
     std::int64_t m = 1, n = 1, k = 1, samples = 1, lead = 1;
     std::int64_t a_sample = 0, a_lead = 0, b_sample = 0, b_lead = 0;
 
+    [[nodiscard]] std::int64_t work() const { return m * n * k; }  // multiply-adds of one
+
     Products(const Shape& a, const Shape& b, std::int64_t batch) {
         const auto at = [](const Shape& s, std::int64_t from_end) {
             return s.dims[static_cast<std::size_t>(s.rank() - from_end)];
@@ -98,12 +100,13 @@ class MatMul : public OpBase<MatMul> {
     template <class T>
     void run_forward(const Run<T>& r, const Member& member) const {
         const Products p(r.inputs[0].shape, r.inputs[1].shape, r.batch);
-        each_result(p.samples, p.lead, member, [&](std::int64_t i, std::int64_t j, const Member& by) {
-            const Matrix<T> a = matrix(r.x[0].data() + i * p.a_sample + j * p.a_lead, p.k);
-            const Matrix<T> b = matrix(r.x[1].data() + i * p.b_sample + j * p.b_lead, p.n);
-            T* y = r.y.data() + (i * p.lead + j) * p.m * p.n;
-            multiply(product(p.m, p.n, p.k, a, b, y), scratch(r, member), by);
-        });
+        each_result(p.samples, p.lead, p.work(), member,
+                    [&](std::int64_t i, std::int64_t j, const Member& by) {
+                        const Matrix<T> a = matrix(r.x[0].data() + i * p.a_sample + j * p.a_lead, p.k);
+                        const Matrix<T> b = matrix(r.x[1].data() + i * p.b_sample + j * p.b_lead, p.n);
+                        T* y = r.y.data() + (i * p.lead + j) * p.m * p.n;
+                        multiply(product(p.m, p.n, p.k, a, b, y), scratch(r, member), by);
+                    });
     }
 
     template <class T>
@@ -136,11 +139,16 @@ class MatMul : public OpBase<MatMul> {
     }
 
     // f(sample, lead, by) for all matrices of an array: each by one member if there are enough, else by all.
+    // `work`: the multiply-adds of one call.
     template <class F>
-    static void each_result(std::int64_t samples, std::int64_t lead, const Member& member, F&& f) {
+    static void each_result(std::int64_t samples, std::int64_t lead, std::int64_t work, const Member& member,
+                            F&& f) {
         const std::int64_t count = samples * lead;
         if (count >= member.size()) {
-            member.for_each(count, [&](std::int64_t i) { f(i / lead, i % lead, Member::alone()); });
+            member.for_each(count, [&](std::int64_t i) {
+                f(i / lead, i % lead, Member::alone());
+                member.poll(work);
+            });
         } else {
             for (std::int64_t i = 0; i < count; ++i) f(i / lead, i % lead, member);
         }
@@ -152,15 +160,16 @@ class MatMul : public OpBase<MatMul> {
                          std::int64_t lead_step, const Member& member, Product&& term) {
         if (r.dx[operand].empty()) return;
         const std::int64_t samples = sample_step == 0 ? 1 : p.samples, lead = lead_step == 0 ? 1 : p.lead;
-        each_result(samples, lead, member, [&](std::int64_t i, std::int64_t j, const Member& by) {
-            T* dx = r.dx[operand].data() + i * sample_step + j * lead_step;
-            bool accumulate = r.accumulate[operand] != 0;
-            for (std::int64_t s = i; s < p.samples; s += samples) {
-                for (std::int64_t l = j; l < p.lead; l += lead, accumulate = true) {
-                    multiply(term(s, l, dx, accumulate), scratch(r, member), by);
-                }
-            }
-        });
+        each_result(samples, lead, p.work() * (p.samples / samples) * (p.lead / lead), member,
+                    [&](std::int64_t i, std::int64_t j, const Member& by) {
+                        T* dx = r.dx[operand].data() + i * sample_step + j * lead_step;
+                        bool accumulate = r.accumulate[operand] != 0;
+                        for (std::int64_t s = i; s < p.samples; s += samples) {
+                            for (std::int64_t l = j; l < p.lead; l += lead, accumulate = true) {
+                                multiply(term(s, l, dx, accumulate), scratch(r, member), by);
+                            }
+                        }
+                    });
     }
 };
 

@@ -229,35 +229,20 @@ struct LogSumExp {
     static T value(const T* x, std::int64_t n, T* row) {
         const Kernels<T>& k = kernels<T>();
         const T largest = k.max(x, n);
-        if (!finite(largest)) return largest;  // nothing but -inf, or inf or NaN among them
-        exp_of_difference(x, largest, row, n);
-        T total = k.sum(row, n);
-        static const UnaryKernel<T>* log = find_kernel(k.unary, "log");
-        log->forward(&total, &total, 1);
-        return largest + total;
+        if (largest - largest != T(0)) return largest;  // nothing but -inf, or inf or NaN among them
+        k.log_softmax(x, row, 1, n);
+        return largest - k.max(row, n);  // log_softmax is x - y
     }
 
     template <class T>
     static void derivative(const T* x, T y, T dy, T* dx, std::int64_t n) {
+        const Kernels<T>& k = kernels<T>();
         if (y == -std::numeric_limits<T>::infinity()) {
             std::fill_n(dx, n, T(0));
             return;
         }
-        exp_of_difference(x, y, dx, n);
-        kernels<T>().scale(dx, dy, dx, n, false);
-    }
-
-  private:
-    template <class T>
-    static bool finite(T x) {
-        return x - x == T(0);
-    }
-
-    template <class T>
-    static void exp_of_difference(const T* x, T y, T* out, std::int64_t n) {
-        static const UnaryKernel<T>* exp = find_kernel(kernels<T>().unary, "exp");
-        for (std::int64_t i = 0; i < n; ++i) out[i] = x[i] - y;
-        exp->forward(out, out, n);
+        k.softmax(x, dx, 1, n);  // exp(x - y)
+        k.scale(dx, dy, dx, n, false);
     }
 };
 

@@ -11,7 +11,8 @@
 namespace retrograd {
 namespace {
 
-constexpr std::int64_t alignment = 16;  // elements: 64 bytes of float; spans of one arena do not share a cache line
+constexpr std::int64_t alignment =
+    16;  // elements: 64 bytes of float; spans of one arena do not share a cache line
 
 std::int64_t aligned(std::int64_t n) { return (n + alignment - 1) / alignment * alignment; }
 
@@ -19,8 +20,8 @@ std::size_t at(int id) { return static_cast<std::size_t>(id); }
 
 }  // namespace
 
-Plan::Plan(std::shared_ptr<const Graph> graph, std::vector<int> results, int loss, const std::vector<bool>& trained,
-           PlanOptions options)
+Plan::Plan(std::shared_ptr<const Graph> graph, std::vector<int> results, int loss,
+           const std::vector<bool>& trained, PlanOptions options)
     : graph_(std::move(graph)), results_(std::move(results)), loss_(loss), options_(options) {
     if (options_.keep_everything) options_.fuse = options_.reuse = false;
     if (loss_ >= 0) results_.push_back(loss_);
@@ -35,8 +36,8 @@ Plan::Plan(std::shared_ptr<const Graph> graph, std::vector<int> results, int los
     place_buffers();
 }
 
-// A node needs a gradient when a trained parameter reaches it and it reaches the loss, both through operands that
-// have a derivative.
+// A node needs a gradient when a trained parameter reaches it and it reaches the loss, both through operands
+// that have a derivative.
 void Plan::find_gradients(const std::vector<bool>& trained) {
     const Graph& graph = *graph_;
     needs_gradient_.assign(at(graph.size()), false);
@@ -60,8 +61,9 @@ void Plan::find_gradients(const std::vector<bool>& trained) {
     }
     for (const int id : graph.parameters()) {
         if (trained[at(id)] && !reaches[at(id)]) {
-            throw GraphError("parameter '" + graph[id].name +
-                             "' does not reach the loss, so it could never be trained; freeze it, or connect it");
+            throw GraphError(
+                "parameter '" + graph[id].name +
+                "' does not reach the loss, so it could never be trained; freeze it, or connect it");
         }
     }
     for (int id = 0; id < graph.size(); ++id) needs_gradient_[at(id)] = varies[at(id)] && reaches[at(id)];
@@ -106,7 +108,8 @@ void Plan::make_steps() {
         step.fused = from;
         step.backward = needs_gradient_[at(id)];
         for (std::size_t i = 0; i < step.inputs.size(); ++i) {
-            step.wanted.push_back(step.backward && needs_gradient_[at(step.inputs[i])] && step.op->differentiable(i));
+            step.wanted.push_back(step.backward && needs_gradient_[at(step.inputs[i])] &&
+                                  step.op->differentiable(i));
         }
         step.accumulate.assign(step.inputs.size(), 0);
         steps_.push_back(std::move(step));
@@ -155,7 +158,8 @@ void Plan::place_buffers() {
     for (int id = 0; id < graph.size(); ++id) {
         const NodeKind kind = graph[id].kind;
         const bool fed = kind == NodeKind::input || kind == NodeKind::placeholder;
-        if (reached_[at(id)] && fed && graph[id].dtype == DType::real) value_slots_[at(id)] = add_slot(id, -1);
+        if (reached_[at(id)] && fed && graph[id].dtype == DType::real)
+            value_slots_[at(id)] = add_slot(id, -1);
     }
     for (int s = 0; s < count; ++s) {
         const Step& step = steps_[at(s)];
@@ -169,14 +173,16 @@ void Plan::place_buffers() {
     }
     for (const int result : results_) extend(value_slots_[at(result)], end);
 
-    // A delta lives from the backward of its last consumer to that of its own step (or for ever, for inputs); the
-    // loss's own is written before the step begins.
+    // A delta lives from the backward of its last consumer to that of its own step (or for ever, for inputs);
+    // the loss's own is written before the step begins.
     for (int s = count - 1; s >= 0; --s) {
         const Step& step = steps_[at(s)];
         if (step.node == loss_ && step.backward) delta_slots_[at(step.node)] = add_slot(step.node, -1);
         for (std::size_t i = 0; i < step.inputs.size(); ++i) {
             const int operand = step.inputs[i];
-            if (!step.wanted[i] || graph[operand].kind == NodeKind::parameter || delta_slots_[at(operand)] >= 0) continue;
+            if (!step.wanted[i] || graph[operand].kind == NodeKind::parameter ||
+                delta_slots_[at(operand)] >= 0)
+                continue;
             delta_slots_[at(operand)] = add_slot(operand, backward_time(s));
             if (graph[operand].kind != NodeKind::operation) extend(delta_slots_[at(operand)], end);
         }
@@ -225,7 +231,8 @@ Plan::Layout Plan::layout(std::int64_t batch) const {
     // Largest first, each at the lowest offset where nothing that lives at the same time lies.
     std::vector<std::size_t> order(pieces.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return pieces[a].elements > pieces[b].elements; });
+    std::ranges::stable_sort(
+        order, [&](std::size_t a, std::size_t b) { return pieces[a].elements > pieces[b].elements; });
     std::vector<std::size_t> placed;  // by offset
     std::int64_t total = 0;
     for (const std::size_t p : order) {
@@ -241,7 +248,9 @@ Plan::Layout Plan::layout(std::int64_t batch) const {
         }
         *piece.offset = offset;
         total = std::max(total, offset + aligned(piece.elements));
-        placed.insert(std::ranges::upper_bound(placed, offset, {}, [&](std::size_t q) { return *pieces[q].offset; }), p);
+        placed.insert(
+            std::ranges::upper_bound(placed, offset, {}, [&](std::size_t q) { return *pieces[q].offset; }),
+            p);
     }
     layout.shared_offset = total;
     layout.elements = total + aligned(shared);

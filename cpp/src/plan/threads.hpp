@@ -8,10 +8,12 @@
 
 namespace retrograd {
 
-// Multiply-adds between two barriers-full phases below which a second thread costs more than it brings (about 20 us).
+// Multiply-adds between two barriers-full phases below which a second thread costs more than it brings (about
+// 20 us).
 constexpr std::int64_t work_per_thread = 400'000;
 
-// `requested` 0: as many as the work feeds and the process may use. Otherwise that many, or one for small work.
+// `requested` 0: as many as the work feeds and the process may use. Otherwise that many, or one for small
+// work.
 [[nodiscard]] inline int choose_threads(int requested, std::int64_t work) {
     if (work < 2 * work_per_thread || requested == 1) return 1;
     if (requested > 1) return requested;

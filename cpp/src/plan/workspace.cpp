@@ -11,7 +11,9 @@ namespace {
 
 std::size_t at(int id) { return static_cast<std::size_t>(id); }
 
-std::int64_t elements(const Shape& shape, std::int64_t batch) { return shape.size() * (shape.batched ? batch : 1); }
+std::int64_t elements(const Shape& shape, std::int64_t batch) {
+    return shape.size() * (shape.batched ? batch : 1);
+}
 
 template <class T>
 std::span<T> cut(AlignedBuffer<T>& buffer, std::int64_t offset, std::int64_t count) {
@@ -184,9 +186,10 @@ void Workspace<T>::backward(const Member& member) {
         member.barrier();
         for (std::size_t k = 0; k < record.repeated.size(); ++k) {
             const std::span<const T> apart = record.dx[at(steps[s].repeated[k])];
-            member.for_range(static_cast<std::int64_t>(apart.size()), 4096, [&](std::int64_t begin, std::int64_t end) {
-                kernels<T>().add(apart.data() + begin, record.repeated[k].data() + begin, end - begin);
-            });
+            member.for_range(
+                static_cast<std::int64_t>(apart.size()), 4096, [&](std::int64_t begin, std::int64_t end) {
+                    kernels<T>().add(apart.data() + begin, record.repeated[k].data() + begin, end - begin);
+                });
             member.barrier();
         }
     }

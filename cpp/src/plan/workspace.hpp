@@ -1,4 +1,5 @@
-// A Workspace holds what changes while a plan runs: values, deltas, saved data, and how many samples there are.
+// A Workspace holds what changes while a plan runs: values, deltas, saved data, and how many samples there
+// are.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +30,9 @@ class Workspace {
     [[nodiscard]] const Plan& plan() const { return *plan_; }
     [[nodiscard]] std::int64_t batch() const { return batch_; }
     [[nodiscard]] int members() const { return members_; }
-    [[nodiscard]] std::int64_t arena_bytes() const { return arena_.size() * static_cast<std::int64_t>(sizeof(T)); }
+    [[nodiscard]] std::int64_t arena_bytes() const {
+        return arena_.size() * static_cast<std::int64_t>(sizeof(T));
+    }
 
     // The bound buffers; valid until the next bind that grows. A node without one has an empty span.
     [[nodiscard]] std::span<T> value(int node);
@@ -64,7 +67,8 @@ class Workspace {
         std::vector<std::span<const T>> x;
         std::vector<std::span<const std::int32_t>> index;
         std::vector<std::span<T>> dx;
-        std::vector<std::uint8_t> accumulate, accumulate_parameters;  // the second: parameters keep what they have
+        std::vector<std::uint8_t> accumulate,
+            accumulate_parameters;  // the second: parameters keep what they have
         std::vector<std::span<T>> repeated;
         std::int64_t cost = 0;  // of one sample
     };

@@ -9,12 +9,13 @@ namespace {
 
 constexpr std::int64_t ignored_label = -100;
 
-Node named(const std::string& op, const Attributes& attributes, std::vector<Node> inputs, const std::string& name) {
+Node named(const std::string& op, const Attributes& attributes, std::vector<Node> inputs,
+           const std::string& name) {
     return apply(make_op(op, attributes), std::move(inputs), name, name);
 }
 
-// Softmax then cross-entropy (sigmoid then binary cross-entropy) is one operation on the pre-activation: exact where
-// the two apart would take the logarithm of a rounded zero.
+// Softmax then cross-entropy (sigmoid then binary cross-entropy) is one operation on the pre-activation:
+// exact where the two apart would take the logarithm of a rounded zero.
 Node paired(const Node& output, const std::string& loss) {
     if (!output.op()) return output;
     const bool pair = (loss == "cross_entropy" && output.op()->name() == "softmax") ||
@@ -28,8 +29,8 @@ std::string numbered(const std::string& name, std::size_t i, std::size_t count) 
 
 }  // namespace
 
-std::vector<TargetKind> target_kinds(const TrainerOptions& options, const Graph& graph, const std::vector<int>& outputs,
-                                     std::span<const ArrayView> y) {
+std::vector<TargetKind> target_kinds(const TrainerOptions& options, const Graph& graph,
+                                     const std::vector<int>& outputs, std::span<const ArrayView> y) {
     if (!options.loss_function && y.size() != outputs.size()) {
         throw ShapeError("y: expected one target for each of the " + std::to_string(outputs.size()) +
                          " outputs, got " + std::to_string(y.size()));
@@ -38,7 +39,8 @@ std::vector<TargetKind> target_kinds(const TrainerOptions& options, const Graph&
     for (std::size_t i = 0; i < y.size(); ++i) {
         const bool integral = y[i].integral() && y[i].type != ElementType::boolean;
         if (options.loss_function) {
-            kinds.push_back({integral, {y[i].shape.begin() + (y[i].shape.empty() ? 0 : 1), y[i].shape.end()}});
+            kinds.push_back(
+                {integral, {y[i].shape.begin() + (y[i].shape.empty() ? 0 : 1), y[i].shape.end()}});
             continue;
         }
         const std::vector<std::int64_t>& dims = graph[outputs[i]].shape.dims;
@@ -50,13 +52,14 @@ std::vector<TargetKind> target_kinds(const TrainerOptions& options, const Graph&
             throw ShapeError("cross_entropy: output '" + graph[outputs[i]].name +
                              "' has no class axis; expected shape (batch, classes)");
         }
-        // Probabilities have the output's rank; labels lack the class axis (a trailing axis of one is forgiven).
+        // Probabilities have the output's rank; labels lack the class axis (a trailing axis of one is
+        // forgiven).
         const bool labels = integral || y[i].shape.size() <= dims.size();
         if (labels && !integral) {
             throw DTypeError(y[i].name + ": cross_entropy expects integer labels of shape " +
-                             Shape{{dims.begin(), dims.end() - 1}, true}.str() + " or probabilities of shape " +
-                             Shape{dims, true}.str() + ", got " + element_name(y[i].type) +
-                             "; convert labels with y.astype(int)");
+                             Shape{{dims.begin(), dims.end() - 1}, true}.str() +
+                             " or probabilities of shape " + Shape{dims, true}.str() + ", got " +
+                             element_name(y[i].type) + "; convert labels with y.astype(int)");
         }
         kinds.push_back(labels ? TargetKind{true, {dims.begin(), dims.end() - 1}} : TargetKind{false, dims});
     }
@@ -93,20 +96,23 @@ LossGraph extend_with_loss(const TrainerOptions& options, const Graph& graph, co
         const std::size_t count = options.losses.size();
         for (std::size_t i = 0; i < count; ++i) {
             const LossTerm& term = options.losses[i];
-            const Node values = named(term.name, term.attributes, {paired(output_nodes[i], term.name), targets[i]},
-                                      numbered("loss.per_sample", i, count));
+            const Node values =
+                named(term.name, term.attributes, {paired(output_nodes[i], term.name), targets[i]},
+                      numbered("loss.per_sample", i, count));
             std::vector<Node> operands = {values};
             operands.insert(operands.end(), weights.begin(), weights.end());
             if (kinds[i].index) {
                 const auto ignore = term.attributes.find("ignore_index");
-                label_weights.push_back(named(
-                    "label_weight",
-                    {{"ignore_index", ignore == term.attributes.end() ? Attribute(ignored_label) : ignore->second}},
-                    {targets[i]}, numbered("loss.label_weight", i, count)));
+                label_weights.push_back(
+                    named("label_weight",
+                          {{"ignore_index",
+                            ignore == term.attributes.end() ? Attribute(ignored_label) : ignore->second}},
+                          {targets[i]}, numbered("loss.label_weight", i, count)));
                 operands.push_back(label_weights.back());
             }
             const bool last = count == 1 && options.loss_weights.empty();
-            means.push_back(named("weighted_mean", {}, operands, last ? "loss" : numbered("loss.mean", i, count)));
+            means.push_back(
+                named("weighted_mean", {}, operands, last ? "loss" : numbered("loss.mean", i, count)));
         }
     }
     Node loss = means[0];
@@ -117,7 +123,8 @@ LossGraph extend_with_loss(const TrainerOptions& options, const Graph& graph, co
             const Node share = named("multiply", {}, {means[i], constant({}, {weight})},
                                      only ? "loss" : numbered("loss.share", i, means.size()));
             loss = i == 0 ? share
-                          : named("add", {}, {loss, share}, i + 1 == means.size() ? "loss" : "loss.sum_" + std::to_string(i));
+                          : named("add", {}, {loss, share},
+                                  i + 1 == means.size() ? "loss" : "loss.sum_" + std::to_string(i));
         }
     }
 
@@ -140,9 +147,10 @@ LossGraph extend_with_loss(const TrainerOptions& options, const Graph& graph, co
     const Node results[] = {loss};
     auto longer = std::make_shared<Graph>(graph.extended(listed, results));
     if (longer->parameters().size() != graph.parameters().size()) {
-        throw GraphError("loss: parameter '" + (*longer)[longer->parameters().back()].name +
-                         "' belongs to the loss only; parameters must be part of the model, so give the model an output "
-                         "that depends on it");
+        throw GraphError(
+            "loss: parameter '" + (*longer)[longer->parameters().back()].name +
+            "' belongs to the loss only; parameters must be part of the model, so give the model an output "
+            "that depends on it");
     }
     LossGraph extended;
     for (const Node& target : targets) extended.targets.push_back(longer->id(target));

@@ -26,10 +26,11 @@ struct TargetKind {
 };
 
 [[nodiscard]] std::vector<TargetKind> target_kinds(const TrainerOptions& options, const Graph& graph,
-                                                   const std::vector<int>& outputs, std::span<const ArrayView> y);
+                                                   const std::vector<int>& outputs,
+                                                   std::span<const ArrayView> y);
 
 [[nodiscard]] LossGraph extend_with_loss(const TrainerOptions& options, const Graph& graph,
-                                         const std::vector<int>& outputs, const std::vector<TargetKind>& targets,
-                                         bool weighted);
+                                         const std::vector<int>& outputs,
+                                         const std::vector<TargetKind>& targets, bool weighted);
 
 }  // namespace retrograd

@@ -8,8 +8,8 @@
 namespace retrograd {
 
 template <class T>
-Program<T>::Program(const Model<T>& model, std::shared_ptr<const LossGraph> loss, const TrainerOptions& options, Use use,
-                    bool collect)
+Program<T>::Program(const Model<T>& model, std::shared_ptr<const LossGraph> loss,
+                    const TrainerOptions& options, Use use, bool collect)
     : loss_(std::move(loss)) {
     const Graph& graph = *loss_->graph;
     std::vector<bool> trained(static_cast<std::size_t>(graph.size()), false);
@@ -27,7 +27,8 @@ Program<T>::Program(const Model<T>& model, std::shared_ptr<const LossGraph> loss
     plan_options.fuse = options.fuse;
     plan_options.reuse = options.reuse;
     plan_options.keep_everything = plan_options.input_gradients = use == Use::trace;
-    plan_ = std::make_shared<const Plan>(loss_->graph, std::move(results), loss_->loss, trained, plan_options);
+    plan_ =
+        std::make_shared<const Plan>(loss_->graph, std::move(results), loss_->loss, trained, plan_options);
 
     constants_ = AlignedBuffer<T>(graph.constant_count());
     for (const int id : graph.constants()) {
@@ -53,7 +54,8 @@ Workspace<T>& Program<T>::workspace(int members) {
     return *workspace_;
 }
 
-FeedList::FeedList(const Batch& batch, const std::vector<int>& inputs, const LossGraph& loss, const Plan& plan) {
+FeedList::FeedList(const Batch& batch, const std::vector<int>& inputs, const LossGraph& loss,
+                   const Plan& plan) {
     const Graph& graph = *loss.graph;
     const auto count_check = [](const char* what, std::size_t expected, std::size_t found) {
         if (expected == found) return;
@@ -77,8 +79,8 @@ FeedList::FeedList(const Batch& batch, const std::vector<int>& inputs, const Los
     for (std::size_t i = 0; i < arrays_.size(); ++i) {
         feeds_[i].array = &arrays_[i];
         if (arrays_[i].rows() != rows_) {
-            throw ShapeError(arrays_[i].name + ": it has " + std::to_string(arrays_[i].rows()) + " rows, but " +
-                             arrays_[0].name + " has " + std::to_string(rows_));
+            throw ShapeError(arrays_[i].name + ": it has " + std::to_string(arrays_[i].rows()) +
+                             " rows, but " + arrays_[0].name + " has " + std::to_string(rows_));
         }
     }
 }

@@ -17,8 +17,8 @@ enum class Use { train, evaluate, trace };
 template <class T>
 class Program {
   public:
-    Program(const Model<T>& model, std::shared_ptr<const LossGraph> loss, const TrainerOptions& options, Use use,
-            bool collect);
+    Program(const Model<T>& model, std::shared_ptr<const LossGraph> loss, const TrainerOptions& options,
+            Use use, bool collect);
 
     [[nodiscard]] const Plan& plan() const { return *plan_; }
     [[nodiscard]] const LossGraph& loss() const { return *loss_; }

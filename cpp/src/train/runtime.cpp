@@ -47,8 +47,9 @@ std::vector<std::string> member_names(const std::string& list) {
     if (list == "schedule") return schedule_names();
     if (list == "initialiser") return initializer_names();
     if (list == "layer") return layer_kinds();
-    throw ArgumentError("list: unknown name '" + list +
-                        "'; choose activation, unary, binary, loss, optimizer, schedule, initialiser or layer");
+    throw ArgumentError(
+        "list: unknown name '" + list +
+        "'; choose activation, unary, binary, loss, optimizer, schedule, initialiser or layer");
 }
 
 }  // namespace retrograd

@@ -64,7 +64,8 @@ double Schedule::rate(std::int64_t iteration, std::int64_t epoch) const {
     const std::int64_t t = unit != settings.end() && unit->second != 0 ? epoch : iteration;
     const double lr = settings.at("lr");
     if (name == "step") {
-        return lr * power(settings.at("gamma"), t / std::max<std::int64_t>(1, static_cast<std::int64_t>(settings.at("step_size"))));
+        return lr * power(settings.at("gamma"),
+                          t / std::max<std::int64_t>(1, static_cast<std::int64_t>(settings.at("step_size"))));
     }
     if (name == "exponential") return lr * power(settings.at("gamma"), t);
     if (name == "cosine") {

@@ -25,7 +25,8 @@ class Training {
   public:
     Training(ModelUse& use, std::atomic<bool>& busy) : use_(use), busy_(busy) {
         if (busy_.exchange(true)) {
-            throw StateError("trainer: it is already training; a callback must not train, nor a second thread");
+            throw StateError(
+                "trainer: it is already training; a callback must not train, nor a second thread");
         }
         try {
             use_.begin_training();
@@ -63,7 +64,8 @@ enum class Phase : std::uint8_t { idle, forward, backward };
 
 template <class T>
 struct Trainer<T>::State {
-    State(std::shared_ptr<Model<T>> m, TrainerOptions o) : model(std::move(m)), options(std::move(o)), updater(*model, options) {}
+    State(std::shared_ptr<Model<T>> m, TrainerOptions o)
+        : model(std::move(m)), options(std::move(o)), updater(*model, options) {}
 
     std::shared_ptr<Model<T>> model;
     TrainerOptions options;
@@ -126,22 +128,28 @@ struct Trainer<T>::State {
     static double mass(const LossGraph& graph, Workspace<T>& workspace) {
         const std::int64_t n = workspace.batch();
         if (graph.sample_weight < 0 && graph.label_weight < 0) return static_cast<double>(n);
-        const std::span<const T> w = graph.sample_weight < 0 ? std::span<const T>() : workspace.value(graph.sample_weight);
-        const std::span<const T> l = graph.label_weight < 0 ? std::span<const T>() : workspace.value(graph.label_weight);
+        const std::span<const T> w =
+            graph.sample_weight < 0 ? std::span<const T>() : workspace.value(graph.sample_weight);
+        const std::span<const T> l =
+            graph.label_weight < 0 ? std::span<const T>() : workspace.value(graph.label_weight);
         double sum = 0;
         for (std::int64_t i = 0; i < n; ++i) {
             const auto at = static_cast<std::size_t>(i);
-            sum += (w.empty() ? 1.0 : static_cast<double>(w[at])) * (l.empty() ? 1.0 : static_cast<double>(l[at]));
+            sum += (w.empty() ? 1.0 : static_cast<double>(w[at])) *
+                   (l.empty() ? 1.0 : static_cast<double>(l[at]));
         }
         return sum;
     }
 
-    [[noreturn]] void throw_non_finite(const Batch& batch, const FeedList& feeds, const Rows& rows, const char* when);
+    [[noreturn]] void throw_non_finite(const Batch& batch, const FeedList& feeds, const Rows& rows,
+                                       const char* when);
 };
 
-// The step once more, on one thread, with every value and delta kept: the first one that is not finite is named.
+// The step once more, on one thread, with every value and delta kept: the first one that is not finite is
+// named.
 template <class T>
-void Trainer<T>::State::throw_non_finite(const Batch& batch, const FeedList& feeds, const Rows& rows, const char* when) {
+void Trainer<T>::State::throw_non_finite(const Batch& batch, const FeedList& feeds, const Rows& rows,
+                                         const char* when) {
     Program<T> program(*model, loss_graph(batch), options, Use::trace, true);
     Workspace<T>& workspace = program.workspace(1);
     const Graph& graph = program.plan().graph();
@@ -169,7 +177,9 @@ void Trainer<T>::State::throw_non_finite(const Batch& batch, const FeedList& fee
     if (where.empty()) {
         workspace.backward(member);
         for (auto step = program.plan().steps().rbegin(); step != program.plan().steps().rend(); ++step) {
-            if (where.empty()) look(workspace.delta(step->node), "the gradient of " + graph[step->node].name, graph[step->node].shape);
+            if (where.empty())
+                look(workspace.delta(step->node), "the gradient of " + graph[step->node].name,
+                     graph[step->node].shape);
         }
         for (const int id : graph.parameters()) {
             const auto g = model->gradients().subspan(static_cast<std::size_t>(graph[id].offset),
@@ -178,20 +188,22 @@ void Trainer<T>::State::throw_non_finite(const Batch& batch, const FeedList& fee
         }
     }
     if (where.empty()) where = "the update of " + updater.culprit() + " overflows";
-    throw NonFiniteError(std::string(when) + ": " + where + " in iteration " + std::to_string(iteration) +
-                         "; the parameters are as before that step. A smaller lr, clip_norm= or scaled inputs usually "
-                         "help");
+    throw NonFiniteError(
+        std::string(when) + ": " + where + " in iteration " + std::to_string(iteration) +
+        "; the parameters are as before that step. A smaller lr, clip_norm= or scaled inputs usually "
+        "help");
 }
 
 template <class T>
 Trainer<T>::Trainer(std::shared_ptr<Model<T>> model, TrainerOptions options) {
     if (!options.loss_function && options.losses.size() != model->outputs().size()) {
-        throw ArgumentError("loss: the model has " + std::to_string(model->outputs().size()) + " outputs, got " +
-                            std::to_string(options.losses.size()) + " losses; give one for each, or one function of all");
+        throw ArgumentError("loss: the model has " + std::to_string(model->outputs().size()) +
+                            " outputs, got " + std::to_string(options.losses.size()) +
+                            " losses; give one for each, or one function of all");
     }
     if (!options.loss_weights.empty() && options.loss_weights.size() != options.losses.size()) {
-        throw ArgumentError("loss_weights: expected " + std::to_string(options.losses.size()) + " numbers, got " +
-                            std::to_string(options.loss_weights.size()));
+        throw ArgumentError("loss_weights: expected " + std::to_string(options.losses.size()) +
+                            " numbers, got " + std::to_string(options.loss_weights.size()));
     }
     options.schedule.check();
     state_ = std::make_unique<State>(std::move(model), std::move(options));
@@ -202,7 +214,9 @@ template <class T>
 Trainer<T>::~Trainer() = default;
 
 template <class T>
-const std::shared_ptr<Model<T>>& Trainer<T>::model() const { return state_->model; }
+const std::shared_ptr<Model<T>>& Trainer<T>::model() const {
+    return state_->model;
+}
 
 template <class T>
 double Trainer<T>::forward(const Batch& batch) {
@@ -210,7 +224,8 @@ double Trainer<T>::forward(const Batch& batch) {
     const Training training(s.model->use(), s.busy);
     Program<T>& program = s.compile(s.train, batch, Use::train, false);
     const FeedList feeds(batch, s.model->inputs(), program.loss(), program.plan());
-    Workspace<T>& workspace = program.workspace(choose_threads(s.options.threads, program.cost(feeds.rows())));
+    Workspace<T>& workspace =
+        program.workspace(choose_threads(s.options.threads, program.cost(feeds.rows())));
     s.phase = Phase::idle;
     workspace.bind(feeds.rows());
     workspace.prepare(true, false);
@@ -262,10 +277,11 @@ void Trainer<T>::update() {
     });
     s.phase = Phase::idle;
     if (!good) {
-        throw NonFiniteError("update: a gradient or the new value of " + s.updater.culprit() +
-                             " is not finite in iteration " + std::to_string(s.iteration) +
-                             "; the parameters are as before that step. A smaller lr, clip_norm= or scaled inputs "
-                             "usually help");
+        throw NonFiniteError(
+            "update: a gradient or the new value of " + s.updater.culprit() + " is not finite in iteration " +
+            std::to_string(s.iteration) +
+            "; the parameters are as before that step. A smaller lr, clip_norm= or scaled inputs "
+            "usually help");
     }
     ++s.iteration;
 }
@@ -314,7 +330,8 @@ EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& opti
 
     std::vector<std::int64_t> order;
     if (options.shuffle) {
-        order = permutation(total, {s.options.seed, Purpose::shuffle, 0, static_cast<std::uint32_t>(s.epoch)});
+        order =
+            permutation(total, {s.options.seed, Purpose::shuffle, 0, static_cast<std::uint32_t>(s.epoch)});
         if (options.rows) {
             for (std::int64_t& row : order) row = (*options.rows)[static_cast<std::size_t>(row)];
         }
@@ -323,7 +340,8 @@ EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& opti
     }
     if (options.collect) {
         for (const int id : s.model->outputs()) {
-            result.outputs.emplace_back(static_cast<std::size_t>(checked_mul(total, model_graph[id].shape.size())));
+            result.outputs.emplace_back(
+                static_cast<std::size_t>(checked_mul(total, model_graph[id].shape.size())));
         }
     }
     std::vector<double> gradient_squares, update_sums;
@@ -386,12 +404,14 @@ EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& opti
             bool good = true;
             const double lr = s.rate();
             if (options.record_layers) {
-                const std::vector<double> norms = s.updater.update_norms(member, sums, s.iteration + 1, lr, good);
+                const std::vector<double> norms =
+                    s.updater.update_norms(member, sums, s.iteration + 1, lr, good);
                 for (std::size_t p = 0; first && p < norms.size(); ++p) {
                     const GraphNode& node = model_graph[model_graph.parameters()[p]];
                     double square = 0;
                     for (std::int64_t i = 0; i < node.shape.size(); ++i) {
-                        const double g = static_cast<double>(s.model->gradients()[static_cast<std::size_t>(node.offset + i)]);
+                        const double g = static_cast<double>(
+                            s.model->gradients()[static_cast<std::size_t>(node.offset + i)]);
                         square += g * g;
                     }
                     gradient_squares[p] += std::sqrt(square);
@@ -450,7 +470,8 @@ EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& opti
         const int used = run_team(measured ? s.tempo.members() : most, train);
         s.threads_used = std::max(s.threads_used, used);
         if (measured) {
-            s.tempo.report(result.iterations - before, std::chrono::duration<double>(Clock::now() - start).count());
+            s.tempo.report(result.iterations - before,
+                           std::chrono::duration<double>(Clock::now() - start).count());
         }
     }
 
@@ -468,7 +489,8 @@ EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& opti
     if (done == total) ++s.epoch;
     if (options.collect) {
         for (std::size_t k = 0; k < result.outputs.size(); ++k) {
-            result.outputs[k].resize(static_cast<std::size_t>(done * model_graph[s.model->outputs()[k]].shape.size()));
+            result.outputs[k].resize(
+                static_cast<std::size_t>(done * model_graph[s.model->outputs()[k]].shape.size()));
         }
         if (order.empty()) {
             for (std::int64_t i = 0; i < done; ++i) order.push_back(i);
@@ -485,10 +507,12 @@ EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& opti
 }
 
 template <class T>
-double Trainer<T>::evaluate(const Batch& data, std::int64_t batch_size, const std::vector<std::int64_t>* chosen,
-                            std::vector<std::vector<T>>* outputs, const std::function<bool()>& interrupted) {
+double Trainer<T>::evaluate(const Batch& data, std::int64_t batch_size,
+                            const std::vector<std::int64_t>* chosen, std::vector<std::vector<T>>* outputs,
+                            const std::function<bool()>& interrupted) {
     State& s = *state_;
-    if (batch_size < 1) throw ArgumentError("batch_size: expected at least 1, got " + std::to_string(batch_size));
+    if (batch_size < 1)
+        throw ArgumentError("batch_size: expected at least 1, got " + std::to_string(batch_size));
     s.model->use().begin_reading();
     struct Reading {
         ModelUse& use;
@@ -585,7 +609,8 @@ TraceResult<T> Trainer<T>::trace(const Batch& batch) {
         if (graph[id].dtype == DType::index) continue;
         add(trace.values, id, workspace.value(id));
         add(trace.deltas, id, workspace.delta(id));
-        if (graph[id].kind == NodeKind::parameter && program.plan().needs_gradient()[static_cast<std::size_t>(id)]) {
+        if (graph[id].kind == NodeKind::parameter &&
+            program.plan().needs_gradient()[static_cast<std::size_t>(id)]) {
             add(trace.gradients, id,
                 s.model->gradients().subspan(static_cast<std::size_t>(graph[id].offset),
                                              static_cast<std::size_t>(graph[id].shape.size())));
@@ -596,21 +621,28 @@ TraceResult<T> Trainer<T>::trace(const Batch& batch) {
 }
 
 template <class T>
-std::int64_t Trainer<T>::iteration() const { return state_->iteration; }
+std::int64_t Trainer<T>::iteration() const {
+    return state_->iteration;
+}
 template <class T>
 void Trainer<T>::set_iteration(std::int64_t iteration) {
-    if (iteration < 0) throw ArgumentError("iteration: expected at least 0, got " + std::to_string(iteration));
+    if (iteration < 0)
+        throw ArgumentError("iteration: expected at least 0, got " + std::to_string(iteration));
     state_->iteration = iteration;
 }
 template <class T>
-std::int64_t Trainer<T>::epoch() const { return state_->epoch; }
+std::int64_t Trainer<T>::epoch() const {
+    return state_->epoch;
+}
 template <class T>
 void Trainer<T>::set_epoch(std::int64_t epoch) {
     if (epoch < 0) throw ArgumentError("epoch: expected at least 0, got " + std::to_string(epoch));
     state_->epoch = epoch;
 }
 template <class T>
-double Trainer<T>::lr() const { return state_->rate(); }
+double Trainer<T>::lr() const {
+    return state_->rate();
+}
 template <class T>
 void Trainer<T>::set_schedule(Schedule schedule) {
     schedule.check();
@@ -624,29 +656,41 @@ std::vector<typename Trainer<T>::Slot> Trainer<T>::optimizer_state() {
     for (const int id : graph.parameters()) {
         const GraphNode& node = graph[id];
         for (std::size_t i = 0; i < state_->updater.rule().slots().size(); ++i) {
-            slots.push_back({node.name, state_->updater.rule().slots()[i],
-                             state_->updater.buffers()->slots[i].span().subspan(static_cast<std::size_t>(node.offset),
-                                                                                static_cast<std::size_t>(node.shape.size())),
-                             node.shape.dims});
+            slots.push_back(
+                {node.name, state_->updater.rule().slots()[i],
+                 state_->updater.buffers()->slots[i].span().subspan(
+                     static_cast<std::size_t>(node.offset), static_cast<std::size_t>(node.shape.size())),
+                 node.shape.dims});
         }
     }
     return slots;
 }
 
 template <class T>
-std::shared_ptr<const void> Trainer<T>::state_owner() const { return state_->updater.buffers(); }
+std::shared_ptr<const void> Trainer<T>::state_owner() const {
+    return state_->updater.buffers();
+}
 template <class T>
-int Trainer<T>::threads_used() const { return state_->threads_used; }
+int Trainer<T>::threads_used() const {
+    return state_->threads_used;
+}
 template <class T>
-double Trainer<T>::penalty() const { return state_->last_penalty; }
+double Trainer<T>::penalty() const {
+    return state_->last_penalty;
+}
 template <class T>
-double Trainer<T>::gradient_norm() const { return state_->last_norm; }
+double Trainer<T>::gradient_norm() const {
+    return state_->last_norm;
+}
 template <class T>
-void Trainer<T>::stop() { state_->stop = true; }
+void Trainer<T>::stop() {
+    state_->stop = true;
+}
 
 template <class T>
 typename Trainer<T>::PlanReport Trainer<T>::plan() const {
-    if (!state_->train.program) throw StateError("plan: it is made by the first training call; train, step or forward first");
+    if (!state_->train.program)
+        throw StateError("plan: it is made by the first training call; train, step or forward first");
     const Plan& plan = state_->train.program->plan();
     return {plan.describe(), plan.fused(), state_->train.program->workspace().arena_bytes(),
             plan.forward_cost() + plan.backward_cost()};

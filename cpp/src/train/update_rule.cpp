@@ -37,7 +37,8 @@ UpdateRule::UpdateRule(const Optimizer& optimizer) : optimizer_(optimizer) {
             found = true;
         }
     }
-    if (!found) throw ArgumentError("optimizer: unknown name '" + optimizer.name + "'; choose one of " + known);
+    if (!found)
+        throw ArgumentError("optimizer: unknown name '" + optimizer.name + "'; choose one of " + known);
     for (const auto& [key, value] : optimizer.hyper) {
         bool expected = false;
         std::string names;
@@ -46,7 +47,8 @@ UpdateRule::UpdateRule(const Optimizer& optimizer) : optimizer_(optimizer) {
             names += (names.empty() ? "" : ", ") + std::string(setting.name);
         }
         if (!expected) {
-            throw ArgumentError("optimizer " + optimizer.name + ": unknown setting '" + key + "'; choose one of " + names);
+            throw ArgumentError("optimizer " + optimizer.name + ": unknown setting '" + key +
+                                "'; choose one of " + names);
         }
         (void)value;
     }

@@ -22,10 +22,12 @@ class UpdateRule {
 
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] const std::vector<std::string>& slots() const { return slots_; }
-    [[nodiscard]] double initial_slot(std::size_t slot) const;  // what a slot is filled with before the first step
+    [[nodiscard]] double initial_slot(
+        std::size_t slot) const;  // what a slot is filled with before the first step
 
     // The step's constants; t counts from 1.
-    [[nodiscard]] Coefficients coefficients(std::int64_t t, double lr, std::optional<double> weight_decay) const;
+    [[nodiscard]] Coefficients coefficients(std::int64_t t, double lr,
+                                            std::optional<double> weight_decay) const;
 
     // Whether an update from numbers below 1e15 stays below what a float holds, for ordinary rates.
     [[nodiscard]] bool tame() const;

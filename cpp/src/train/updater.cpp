@@ -41,7 +41,8 @@ Updater<T>::Updater(const Model<T>& model, const TrainerOptions& options)
         if (!any) {
             std::string names;
             for (const int id : graph.parameters()) names += (names.empty() ? "" : ", ") + graph[id].name;
-            throw ArgumentError("param_groups: '" + group.pattern + "' matches no parameter; there are " + names);
+            throw ArgumentError("param_groups: '" + group.pattern + "' matches no parameter; there are " +
+                                names);
         }
     }
     lay_out();
@@ -59,7 +60,8 @@ void Updater<T>::lay_out() {
             } else if (key == "weight_decay") {
                 settings.weight_decay = value;
             } else {
-                throw ArgumentError("param_groups: unknown setting '" + key + "'; choose lr_scale or weight_decay");
+                throw ArgumentError("param_groups: unknown setting '" + key +
+                                    "'; choose lr_scale or weight_decay");
             }
         }
         groups_.push_back(settings);
@@ -179,16 +181,19 @@ void Updater<T>::restore(const Tile& tile) {
 template <class T>
 void Updater<T>::write_tile(const Tile& tile, std::size_t index, const Coefficients& c, double scale) {
     T* slots[max_slots] = {};
-    for (std::size_t s = 0; s < buffers_->slots.size(); ++s) slots[s] = buffers_->slots[s].data() + tile.offset;
+    for (std::size_t s = 0; s < buffers_->slots.size(); ++s)
+        slots[s] = buffers_->slots[s].data() + tile.offset;
     const double clip = options_.clip_value > 0 ? options_.clip_value : static_cast<double>(INFINITY);
-    largest_[index] = kernel_->apply(model_.parameters().data() + tile.offset, model_.gradients().data() + tile.offset,
-                                     slots, tile.count, c.data(), scale, clip);
+    largest_[index] =
+        kernel_->apply(model_.parameters().data() + tile.offset, model_.gradients().data() + tile.offset,
+                       slots, tile.count, c.data(), scale, clip);
 }
 
 template <class T>
 bool Updater<T>::apply(const Member& member, const Sums& sums, std::int64_t t, double lr) {
     // PyTorch's clip_grad_norm_: the small number keeps a zero norm from dividing.
-    const double scale = options_.clip_norm > 0 ? std::min(1.0, options_.clip_norm / (sums.norm + 1e-6)) : 1.0;
+    const double scale =
+        options_.clip_norm > 0 ? std::min(1.0, options_.clip_norm / (sums.norm + 1e-6)) : 1.0;
     const bool careful = !(sums.trusted && rule_.tame() && std::abs(lr) < 1e3);
     if (careful && undo_.empty()) {
         // Every member sees the same `careful`; one of them makes the room.
@@ -238,8 +243,8 @@ std::string Updater<T>::culprit() const {
 }
 
 template <class T>
-std::vector<double> Updater<T>::update_norms(const Member& member, const Sums& sums, std::int64_t t, double lr,
-                                             bool& good) {
+std::vector<double> Updater<T>::update_norms(const Member& member, const Sums& sums, std::int64_t t,
+                                             double lr, bool& good) {
     std::vector<T> before;
     if (member.index() == 0) before.assign(model_.parameters().begin(), model_.parameters().end());
     member.barrier();
@@ -251,7 +256,8 @@ std::vector<double> Updater<T>::update_norms(const Member& member, const Sums& s
             double square = 0;
             for (std::int64_t i = 0; i < graph[id].shape.size(); ++i) {
                 const auto at = static_cast<std::size_t>(graph[id].offset + i);
-                const double d = static_cast<double>(model_.parameters()[at]) - static_cast<double>(before[at]);
+                const double d =
+                    static_cast<double>(model_.parameters()[at]) - static_cast<double>(before[at]);
                 square += d * d;
             }
             norms.push_back(std::sqrt(square));

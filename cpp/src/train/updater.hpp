@@ -1,4 +1,5 @@
-// The last part of a step: penalty, the norm of the gradient, clipping, the optimizer's one pass over the flat buffers.
+// The last part of a step: penalty, the norm of the gradient, clipping, the optimizer's one pass over the
+// flat buffers.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ class Updater {
     // Cuts the flat buffers into tiles; again whenever parameters were frozen or unfrozen.
     void lay_out();
 
-    // Views are writable, so whoever lets a stranger run must say so: the next update looks at every number first.
+    // Views are writable, so whoever lets a stranger run must say so: the next update looks at every number
+    // first.
     void forget() { trusted_ = false; }
 
     struct Sums {
@@ -32,21 +34,23 @@ class Updater {
         bool trusted = true;  // every parameter and slot is so small that an update cannot overflow
     };
 
-    // By every member, after backward: adds the penalty's gradient and measures, in one sweep. Ends with a barrier.
+    // By every member, after backward: adds the penalty's gradient and measures, in one sweep. Ends with a
+    // barrier.
     void penalise_and_measure(const Member& member) { sweep(member, true); }
     // The same for gradients that have their penalty, or that a stranger wrote.
     void measure(const Member& member) { sweep(member, false); }
     [[nodiscard]] Sums sums() const;  // the same for every member
 
-    // By every member: w <- w - update, as iteration t (from 1). False: a number would not have been finite, and
-    // nothing has changed. Ends with a barrier.
+    // By every member: w <- w - update, as iteration t (from 1). False: a number would not have been finite,
+    // and nothing has changed. Ends with a barrier.
     bool apply(const Member& member, const Sums& sums, std::int64_t t, double lr);
 
     // The parameter where the last apply that failed, or the last sums that were not finite, went wrong.
     [[nodiscard]] std::string culprit() const;
 
     // Calls apply with a copy of the old parameters at hand, and returns the norm of each parameter's update.
-    std::vector<double> update_norms(const Member& member, const Sums& sums, std::int64_t t, double lr, bool& good);
+    std::vector<double> update_norms(const Member& member, const Sums& sums, std::int64_t t, double lr,
+                                     bool& good);
 
     struct Buffers {
         std::vector<AlignedBuffer<T>> slots;

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <functional>
-#include <vector>
 
+#include "base/aligned_buffer.hpp"
 #include "harness.hpp"
 #include "suites.hpp"
 
@@ -76,8 +76,7 @@ struct Shape {
 
 template <class T>
 void bench(const retrograd::Kernels<T>& kernels, const Shape& s, double limit) {
-    std::vector<T> a(static_cast<std::size_t>(s.m * s.k)), b(static_cast<std::size_t>(s.k * s.n));
-    std::vector<T> c(static_cast<std::size_t>(s.m * s.n)), scratch(static_cast<std::size_t>(kernels.gemm_scratch));
+    retrograd::AlignedBuffer<T> a(s.m * s.k), b(s.k * s.n), c(s.m * s.n), scratch(kernels.gemm_scratch);
     for (T& v : a) v = static_cast<T>(random_number(-1, 1));
     for (T& v : b) v = static_cast<T>(random_number(-1, 1));
     retrograd::MatrixProduct<T> p{};

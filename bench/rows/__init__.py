@@ -1,0 +1,6 @@
+"""Every row, by group."""
+
+from bench.rows import dense, prediction, scaling, tiny, widths
+from bench.work import Work
+
+ALL: tuple[Work, ...] = (*tiny.ROWS, *dense.ROWS, *prediction.ROWS, *widths.ROWS, *scaling.ROWS)

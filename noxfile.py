@@ -1,0 +1,152 @@
+"""The chores, one session each: ``nox -s lint``. Without a name: tests and lint."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["tests", "lint"]
+nox.options.reuse_existing_virtualenvs = True
+
+ROOT = Path(__file__).parent
+PROGRAMS = ["kernels", "ops", "io", "vector_math"]  # folders of tests/cpp
+
+# What stubtest may not complain of. Aliases of types exist in the stub alone; pybind11 has a metaclass and an
+# __init__ of its own; records are written as plain attributes; operators are made in graph.py.
+STUB_EXCEPTIONS = r"""
+retrograd\._core\.(Array|Attribute|Attributes|LossSpec)
+retrograd\._core\.(EpochResult|LayerInfo|Layer|Model32|Model64|Node|Trainer32|Trainer64)
+retrograd\._core\.(EpochResult|LayerInfo)\.\w+
+retrograd\._core\.Node\.__(init|bool|array_ufunc|repr|\w*(add|sub|mul|truediv|matmul|pow|neg|pos|abs|[lg][te]))__
+"""
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, on the installed package."""
+    session.install(".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """ruff, clang-format and mypy; changes nothing."""
+    session.install("ruff>=0.6", "clang-format==18.1.8", "mypy>=1.11", "numpy>=1.26", "nox")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    folders = ("cpp", "python/bindings", "tests/cpp")
+    sources = [
+        str(path.relative_to(ROOT))
+        for folder in folders
+        for path in sorted((ROOT / folder).rglob("*.?pp"))
+        if path.suffix in (".cpp", ".hpp")
+    ]
+    session.run("clang-format", "--dry-run", "-Werror", *sources)
+    session.run("mypy", "--strict")
+
+
+@nox.session
+def stubs(session: nox.Session) -> None:
+    """python/retrograd/_core.pyi against the module."""
+    session.install(".", "mypy>=1.11")
+    allowed = Path(session.create_tmp()) / "allowed"
+    allowed.write_text(STUB_EXCEPTIONS)
+    session.run(
+        "stubtest", "retrograd._core", "--allowlist", str(allowed), "--ignore-unused-allowlist", "--concise"
+    )
+
+
+def run_programs(
+    session: nox.Session, name: str, programs: list[str], flags: str = "", **options: str
+) -> None:
+    """Builds and runs programs of tests/cpp; ``flags`` go to the compiler."""
+    session.install("cmake>=3.25", "ninja")
+    for program in programs:
+        build = ROOT / "build" / name / program
+        session.run(
+            *("cmake", "-S", str(ROOT / "tests" / "cpp" / program), "-B", str(build), "-G", "Ninja"),
+            f"-DCMAKE_CXX_FLAGS={flags}",
+            *(f"-D{key}={value}" for key, value in options.items()),
+        )
+        session.run("cmake", "--build", str(build))
+        if program == "vector_math":
+            session.run(str(build / "vector_math_ulp"), *session.posargs, external=True)
+        else:
+            session.run("ctest", "--test-dir", str(build), "--output-on-failure")
+
+
+@nox.session
+def cpp(session: nox.Session) -> None:
+    """The C++ test programs."""
+    run_programs(session, "cpp", PROGRAMS)
+
+
+@nox.session
+def ulp(session: nox.Session) -> None:
+    """Every float through every vector function: an hour of processor time."""
+    session.posargs.append("--exhaustive")
+    run_programs(session, "ulp", ["vector_math"])
+
+
+@nox.session
+def asan(session: nox.Session) -> None:
+    """The C++ test programs, then the package, under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    watched = "-g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+    run_programs(session, "asan", ["kernels", "ops", "io"], watched)
+    session.install(
+        *("-C", f"cmake.define.CMAKE_CXX_FLAGS={watched}", "-C", "cmake.build-type=RelWithDebInfo"),
+        *("-C", "build-dir=build/asan/python", "-C", "install.strip=false", ".[test]"),
+    )
+    compiler = os.environ.get("CXX", "g++")
+    libraries = [
+        str(session.run(compiler, f"-print-file-name={name}", external=True, silent=True)).strip()
+        for name in ("libasan.so", "libubsan.so", "libstdc++.so")
+    ]
+    session.run(
+        *("pytest", "tests/test_bad_input.py", "tests/test_contract.py", "tests/test_files.py"),
+        *("tests/test_gradients.py", "tests/test_threads.py"),
+        env={
+            "LD_PRELOAD": " ".join(libraries),
+            "ASAN_OPTIONS": "detect_leaks=0",
+            "PYTHONMALLOC": "malloc",
+        },
+    )
+
+
+@nox.session
+def tsan(session: nox.Session) -> None:
+    """The C++ test programs under ThreadSanitizer: clang, threads from the standard library."""
+    compiler = os.environ.get("CXX") or shutil.which("clang++")
+    if compiler is None:
+        session.error("needs clang++: gcc's ThreadSanitizer reports races that are none")
+    watched = "-g -fsanitize=thread"
+    no_openmp = {"CMAKE_DISABLE_FIND_PACKAGE_OpenMP": "ON", "CMAKE_CXX_COMPILER": str(compiler)}
+    run_programs(session, "tsan", ["kernels", "ops"], watched, **no_openmp)
+
+
+@nox.session
+def torch(session: nox.Session) -> None:
+    """Forward, gradients and every optimizer against PyTorch."""
+    session.install(".[test]", "torch==2.13.0")
+    session.run("pytest", "tests/test_torch_parity.py", *session.posargs)
+
+
+@nox.session
+def seeds(session: nox.Session) -> None:
+    """The randomised tests with 20 seeds."""
+    session.install(".[test]")
+    session.run(
+        *("pytest", "tests/test_gradients.py", "tests/test_contract.py", *session.posargs),
+        env={"RETROGRAD_SEEDS": "20"},
+    )
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documents: their code runs, their links lead somewhere."""
+    session.install(".[test]")
+    session.run("pytest", "tests/test_docs.py", *session.posargs)

@@ -21,7 +21,8 @@ STUB_EXCEPTIONS = r"""
 retrograd\._core\.(Array|Attribute|Attributes|LossSpec)
 retrograd\._core\.(EpochResult|LayerInfo|Layer|Model32|Model64|Node|Trainer32|Trainer64)
 retrograd\._core\.(EpochResult|LayerInfo)\.\w+
-retrograd\._core\.Node\.__(init|bool|array_ufunc|repr|\w*(add|sub|mul|truediv|matmul|pow|neg|pos|abs|[lg][te]))__
+retrograd\._core\.Node\.__(init|bool|array_ufunc|repr|neg|pos|abs|[lg][te])__
+retrograd\._core\.Node\.__r?(add|sub|mul|truediv|matmul|pow)__
 """
 
 

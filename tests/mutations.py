@@ -1,21 +1,20 @@
-"""Breaks every backward formula once and requires that the tests notice.
+"""Breaks every backward formula once, and requires that the tests notice.
 
     python tests/mutations.py                  all of them
-    python tests/mutations.py softmax gather   those whose member or file has one of these words
+    python tests/mutations.py softmax gather   those whose member, file or edit has one of these words
     python tests/mutations.py --list           what would be done
 
-An edit is a small error of the kind that people make: a sign, a factor, a term that is missing, a row beside the
-right one, a sum that overwrites. All edits are planted in one copy of the sources, each behind a switch that an
-environment variable turns, so that one build serves them all:
+An edit is a small error of the kind that people make: a sign, a factor, a missing term, a row beside the right one,
+a sum that overwrites. All are planted in one copy of the sources, each behind a switch that an environment variable
+turns, so that one build serves them all:
 
     y * (1 - y)     becomes     (RG_PLANTED(3) ? (y * (1 + y)) : (y * (1 - y)))
 
-First everything has to pass with no edit switched on; then each edit has to make the tests fail that are named
-with it. An edit whose old text is no longer in the sources stops the program: a formula that has moved takes its
-edit along. The table says which edits were caught and by what; if one survives, the exit status is 1.
-
-The edits of one formula differ from what a test must tell apart by far more than rounding, so a survivor is a case
-that the tests lack. Where only a check in this file catches an edit, the table says so.
+First every test that is named below has to pass with no edit switched on. Then each edit has to make one of its own
+tests fail, and the table says which. The exit status is 1 if an edit survives. An edit whose old text is no longer in
+the sources stops the program: who changes a formula changes its edit. A check of this file stands in for a case that
+the tests lack. Needs a compiler, CMake, Ninja and pybind11; ccache is used where there is one. pytest does not
+collect this file.
 """
 
 from __future__ import annotations
@@ -24,61 +23,70 @@ import argparse
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SWITCH = "RETROGRAD_PLANTED_EDIT"
 
 
-# ---------------------------------------------------------------------------------------- what can notice
+# ----------------------------------------------------------------------------------------- what notices
 
 
 @dataclass(frozen=True)
 class Test:
-    """A command in the tree of edits; the edit is caught where it fails."""
+    """A command, run in the copy of the project; an edit is caught when it fails."""
 
-    shown: str
+    name: str
     command: tuple[str, ...]
 
 
-def gradients(*names: str) -> Test:
-    return _pytest("test_gradients.py", names)
+def pytest_of(file: str, name: str) -> Test:
+    """By its node id: one that is no longer there is an error of pytest's, not a failed test."""
+    test = f"tests/{file}::{name}"
+    options = ("-q", "-x", "--tb=no", "-p", "no:cacheprovider")
+    return Test(f"{file}::{name}", (sys.executable, "-m", "pytest", *options, test))
 
 
-def contract(*names: str) -> Test:
-    return _pytest("test_contract.py", names)
+def gradients(name: str) -> Test:
+    return pytest_of("test_gradients.py", name)
 
 
-def training(*names: str) -> Test:
-    return _pytest("test_training.py", names)
+def contract(name: str) -> Test:
+    return pytest_of("test_contract.py", name)
 
 
-def plan(*names: str) -> Test:
-    return _pytest("test_plan.py", names)
+def training(name: str) -> Test:
+    return pytest_of("test_training.py", name)
 
 
-def _pytest(file: str, names: Sequence[str]) -> Test:
-    # by node ids: where one is renamed, pytest ends with another status than that of a failed test
-    ids = [f"tests/{file}::{name}" for name in names]
-    shown = f"{file}::{names[0]}" + (" ..." if len(names) > 1 else "")
-    return Test(shown, (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=no", *ids))
+def plan(name: str) -> Test:
+    return pytest_of("test_plan.py", name)
 
 
 def activation(name: str) -> Test:
+    """In the middle and at the end of a network, with a loss that is right."""
     return gradients(f"test_every_activation_with_every_loss[{name}-half_squared_error]")
+
+
+def saturated(name: str) -> Test:
+    """Where the random networks seldom are."""
+    return contract(f"test_activation_derivative_is_the_references[{name}-float64]")
 
 
 def loss(name: str) -> Test:
     return gradients(f"test_every_activation_with_every_loss[tanh-{name}]")
+
+
+def weighted(name: str) -> Test:
+    """With weights, so that no two rows are alike."""
+    return contract(f"test_loss_value_and_delta[{name}-float64]")
 
 
 def operation(name: str) -> Test:
@@ -89,15 +97,21 @@ def row(name: str) -> Test:
     return contract(f"test_row_slope[{name}]")
 
 
-OPS = Test("tests/cpp/ops", ("./build/ops_test",))
-ELEMENTWISE = Test("tests/cpp/kernels elementwise", ("./build/kernels_test", "elementwise"))
-ROWS = Test("tests/cpp/kernels rows", ("./build/kernels_test", "rows", "reductions"))
-
-HERE: dict[str, Callable[[], None]] = {}  # the checks of this file, at its end
+def graph(name: str) -> Test:
+    return gradients(f"test_graphs[{name}-mean_squared_error]")
 
 
 def here(name: str) -> Test:
-    return Test(f"mutations.py {name}", (sys.executable, "tests/mutations.py", "--check", name))
+    """One of the checks at the end of this file."""
+    return Test(f"mutations.py::{name}", (sys.executable, "tests/mutations.py", "--check", name))
+
+
+def ops(group: str) -> Test:
+    return Test(f"tests/cpp/ops {group}", ("./build/ops_test", group))
+
+
+ELEMENTWISE = Test("tests/cpp/kernels elementwise", ("./build/kernels_test", "elementwise"))
+ROWS = Test("tests/cpp/kernels rows", ("./build/kernels_test", "rows"))
 
 
 # -------------------------------------------------------------------------------------------- the edits
@@ -106,244 +120,790 @@ def here(name: str) -> Test:
 @dataclass(frozen=True)
 class Edit:
     file: str  # in cpp/src
-    inside: str  # a text that occurs once; the edit is in the braces that follow it
+    inside: tuple[str, ...]  # texts that occur once, each in the braces that follow the one before
     member: str
-    old: str  # an expression, or a whole statement with its semicolon; occurs once in those braces
+    old: str  # occurs once in the last braces: an expression, or a statement with its semicolon
     new: str
     tests: tuple[Test, ...]
 
-
-EDITS: list[Edit] = []
-
-
-def edit(file: str, inside: str, member: str, old: str, new: str, *tests: Test) -> None:
-    EDITS.append(Edit(file, inside, member, old, new, tests))
+    def __str__(self) -> str:
+        return f"{_line(self.old)}  ->  {_line(self.new)}"
 
 
-def activations() -> None:
-    def df(struct: str, name: str, old: str, new: str, *tests: Test) -> None:
-        edit("functions/activations.hpp", f"struct {struct} {{", name, old, new, *(tests or (activation(name),)))
-
-    df("Linear", "linear", "return constant<V>(1);", "return constant<V>(2);", ELEMENTWISE)
-    df("Sigmoid", "sigmoid", "y * (constant<V>(1) - y)", "y * (constant<V>(1) + y)")
-    df("Sigmoid", "sigmoid", "y * (constant<V>(1) - y)", "constant<V>(1) - y")
-    df("Tanh", "tanh", "constant<V>(1) - y * y", "constant<V>(1) - y")
-    df("Relu", "relu", "select(y <= V{}, V{}, constant<V>(1))", "constant<V>(1)")
-    df("Relu", "relu at 0", "select(y <= V{}, V{}, constant<V>(1))", "select(y < V{}, V{}, constant<V>(1))", ELEMENTWISE)
-    slope = "select(x > V{}, constant<V>(1), constant<V>(0.01))"
-    df("LeakyRelu", "leaky_relu", slope, "select(x > V{}, constant<V>(1), constant<V>(0.1))")
-    df("LeakyRelu", "leaky_relu at 0", slope, "select(x >= V{}, constant<V>(1), constant<V>(0.01))", ELEMENTWISE)
-    df("Elu", "elu", "y + constant<V>(1)", "y")
-    df("Selu", "selu", "y + constant<V>(scale_alpha)", "y + constant<V>(scale)")
-    df("Selu", "selu", "constant<V>(scale), y", "constant<V>(1), y")
-    df("Gelu", "gelu", "fma(x, density, phi(x))", "phi(x)")
-    df("Gelu", "gelu", "constant<V>(-0.5) * x * x", "constant<V>(-1) * x * x")
-    df("Silu", "silu", "s * fma(x, constant<V>(1) - s, constant<V>(1))", "s * fma(x, s, constant<V>(1))")
-    df("Silu", "silu", "s * fma(x, constant<V>(1) - s, constant<V>(1))", "s")
-    df("Softplus", "softplus", "return sigmoid(x);", "return constant<V>(1) - sigmoid(x);")
-    df("Softsign", "softsign", "d * d", "d")
-    df("Mish", "mish", "fma(x * (constant<V>(1) - t * t), sigmoid(x), t)", "fma(x * (constant<V>(1) - t), sigmoid(x), t)")
-    df("Mish", "mish", "fma(x * (constant<V>(1) - t * t), sigmoid(x), t)", "fma(x, constant<V>(1) - t * t, t)")
-    inner = "select(abs(x) < constant<V>(3), constant<V>(1.0 / 6), V{})"
-    df("HardSigmoid", "hard_sigmoid", inner, "select(abs(x) < constant<V>(3), constant<V>(1.0 / 3), V{})")
-    df("HardSigmoid", "hard_sigmoid", inner, "constant<V>(1.0 / 6)", contract(*_reference("hard_sigmoid")))
-    df("HardSwish", "hard_swish", "x / three + constant<V>(0.5)", "x / three")
-    df("HardSwish", "hard_swish", "x / three + constant<V>(0.5)", "x / (three + three) + constant<V>(0.5)")
-    df("HardSwish", "hard_swish", "x >= three", "x > constant<V>(6)", contract(*_reference("hard_swish")))
-    df("Exp", "exp", "df(V, V y) { return y;", "df(V, V y) { return y * y;")
+def _line(code: str) -> str:
+    return re.sub(r"\s+", " ", code)
 
 
-def _reference(name: str) -> list[str]:
-    """Over -9 to 9 and with both dtypes: the random networks seldom reach a saturated end."""
-    return [f"test_activation_derivative_is_the_references[{name}-{dtype}]" for dtype in ("float32", "float64")]
+class Place:
+    """Where the next edits are: call it with a member, the old and the new text, and tests."""
+
+    def __init__(self, edits: list[Edit], file: str, *inside: str) -> None:
+        self.edits, self.file, self.inside = edits, file, inside
+
+    def __call__(self, member: str, old: str, new: str, *tests: Test) -> None:
+        assert tests, member
+        self.edits.append(Edit(self.file, self.inside, member, old, new, tests))
 
 
-def one_number() -> None:
-    def df(struct: str, name: str, old: str, new: str, *tests: Test) -> None:
-        edit("functions/unary.hpp", f"struct {struct} {{", name, old, new, *(tests or (row(f"ops.{name}"),)))
+def activations(edits: list[Edit]) -> None:
+    def in_struct(struct: str) -> Place:
+        return Place(edits, "functions/activations.hpp", f"struct {struct} {{")
 
-    df("Negative", "negative", "constant<V>(-1)", "constant<V>(1)")
-    df("Log", "log", "constant<V>(1) / x", "x")
-    df("Sqrt", "sqrt", "constant<V>(0.5) / y", "constant<V>(1) / y")
-    df("Square", "square", "x + x", "x")
-    df("Abs", "abs", "return sign(x);", "return constant<V>(1);")
-    df("Abs", "abs at 0", "select(x == V{}, V{}, copysign(constant<V>(1), x))", "copysign(constant<V>(1), x)", ELEMENTWISE)
-    df("Sin", "sin", "cos(x)", "-cos(x)")
-    df("Cos", "cos", "-sin(x)", "sin(x)")
-    df("Arctan", "arctan", "constant<V>(1) / fma(x, x, constant<V>(1))", "constant<V>(1) / fma(x, x, constant<V>(2))")
-
-
-def two_numbers() -> None:
-    def d(struct: str, name: str, old: str, new: str, *tests: Test) -> None:
-        edit("functions/arithmetic.hpp", f"struct {struct} {{", name, old, new, *(tests or (operation(name),)))
-
-    one = "{ return constant<V>(1); }"
-    d("Add", "add da", f"V da(V, V, V) {one}", "V da(V, V, V) { return constant<V>(2); }", operation("add"))
-    d("Add", "add db", f"V db(V, V, V) {one}", "V db(V, V, V) { return constant<V>(-1); }", operation("add"))
-    d("Subtract", "subtract da", "constant<V>(1)", "constant<V>(-1)", operation("subtract"))
-    d("Subtract", "subtract db", "constant<V>(-1)", "constant<V>(1)", operation("subtract"))
-    d("Multiply", "multiply da", "return b;", "return b + b;", operation("multiply"))
-    d("Multiply", "multiply db", "return a;", "return -a;", operation("multiply"))
-    d("Divide", "divide da", "constant<V>(1) / b", "b", operation("divide"))
-    d("Divide", "divide db", "-(a / b) / b", "-(a / b)", operation("divide"))
-    d("Divide", "divide db", "-(a / b) / b", "(a / b) / b", operation("divide"))
-    d("Power", "power da", "b * pow(a, b - constant<V>(1))", "b * pow(a, b)", operation("power"))
-    d("Power", "power da", "b * pow(a, b - constant<V>(1))", "pow(a, b - constant<V>(1))", operation("power"))
-    d("Power", "power da, b = 0", "select(b == V{}, V{}, b * pow", "select(b == V{} - constant<V>(9), V{}, b * pow", here("power at 0"))
-    d("Power", "power db", "y * log(a)", "y", operation("power"))
-    d("Power", "power db, a = 0", "(a == V{}) & (b >= V{})", "(a == V{}) & (b < V{})", here("power at 0"))
-    d("Maximum", "maximum", "return share(a, b);", "return share(b, a);", operation("maximum"), row("ops.maximum"))
-    d("Maximum", "maximum", "return share(b, a);", "return constant<V>(1);", operation("maximum"), row("ops.maximum"))
-    d("Maximum", "maximum of equals", "constant<V>(0.5)", "constant<V>(1)", ELEMENTWISE)
-    d("Minimum", "minimum", "Maximum::share(-a, -b)", "Maximum::share(a, b)", operation("minimum"), row("ops.minimum"))
-    d("Minimum", "minimum", "Maximum::share(-b, -a)", "Maximum::share(b, a)", operation("minimum"), row("ops.minimum"))
-
-
-def losses() -> None:
-    def d(struct: str, name: str, old: str, new: str, *tests: Test) -> None:
-        edit("functions/losses.hpp", f"struct {struct} {{", name, old, new, *(tests or (loss(name),)))
-
-    d("HalfSquaredError", "half_squared_error", "return z - t;", "return constant<V>(2) * (z - t);")
-    d("HalfSquaredError", "half_squared_error", "return z - t;", "return t - z;")
-    d("MeanSquaredError", "mean_squared_error", "constant<V>(2) * (z - t)", "z - t")
-    d("MeanAbsoluteError", "mean_absolute_error", "Abs::sign(z - t)", "Abs::sign(t - z)")
-    d("MeanAbsoluteError", "mean_absolute_error", "Abs::sign(z - t)", "constant<V>(1)")
-    d("MeanAbsoluteError", "mean_absolute_error at 0", "Abs::sign(z - t)", "copysign(constant<V>(1), z - t)", OPS)
-    kink = "select(abs(d) > delta, copysign(delta, d), d)"
-    d("Huber", "huber", kink, "d", loss("huber"), contract("test_loss_slope[huber-delta]"))
-    d("Huber", "huber", kink, "select(abs(d) > delta, delta, d)", contract("test_loss_slope[huber-delta]"))
-    d("Huber", "huber", kink, "select(abs(d) > delta, copysign(constant<V>(1), d), d)", contract("test_loss_slope[huber-delta]"))
-    d("BinaryCrossEntropy", "binary_cross_entropy", "sigmoid(z) - t", "sigmoid(z) + t")
-    d("BinaryCrossEntropy", "binary_cross_entropy", "sigmoid(z) - t", "z - t")
-    d("Poisson", "poisson", "return exp(z) - t;", "return exp(z);")
-    d("Hinge", "hinge", "V{}, -t)", "V{}, t)")
-    d("Hinge", "hinge", "select(constant<V>(1) - t * z <= V{}, V{}, -t)", "-t", contract("test_loss_slope[hinge]"))
-
-    def loop(member: str, old: str, new: str, *tests: Test) -> None:
-        edit("kernels/losses.hpp", "void loss_backward(", member, old, new, *tests)
-
-    loop("losses, mean", "F::mean ? static_cast<T>(columns) : T(1)", "T(1)", loss("mean_squared_error"))
-    loop("losses, row", "one ? T(1) : dvalue[i] / count", "one ? T(1) : dvalue[0] / count", *_delta("huber"))
-    loop("losses, one output", "one ? load_next(dvalue + k, left) : factor", "one ? broadcast(dvalue[0]) : factor", OPS)
-    loop("losses, accumulate", "if (accumulate) d = load_next<T>(dz + k, left) + d;", ";", OPS)
+    at = in_struct("Linear")
+    at("linear", "return constant<V>(1);", "return constant<V>(2);", ELEMENTWISE)
+    at = in_struct("Sigmoid")
+    at("sigmoid", "y * (constant<V>(1) - y)", "y * (constant<V>(1) + y)", activation("sigmoid"))
+    at("sigmoid", "y * (constant<V>(1) - y)", "constant<V>(1) - y", activation("sigmoid"))
+    at = in_struct("Tanh")
+    at("tanh", "constant<V>(1) - y * y", "constant<V>(1) - y", activation("tanh"))
+    at("tanh", "constant<V>(1) - y * y", "constant<V>(1) + y * y", activation("tanh"))
+    at = in_struct("Relu")
+    old = "select(y <= V{}, V{}, constant<V>(1))"
+    at("relu", old, "constant<V>(1)", activation("relu"))
+    at("relu", old, "y", activation("relu"))
+    at("relu at 0", old, "select(y < V{}, V{}, constant<V>(1))", ELEMENTWISE)
+    at = in_struct("LeakyRelu")
+    old = "select(x > V{}, constant<V>(1), constant<V>(0.01))"
+    at("leaky_relu", old, "select(x > V{}, constant<V>(1), constant<V>(0.1))", activation("leaky_relu"))
+    at("leaky_relu at 0", old, "select(x >= V{}, constant<V>(1), constant<V>(0.01))", ELEMENTWISE)
+    at = in_struct("Elu")
+    at("elu", "y + constant<V>(1)", "y", activation("elu"))
+    at = in_struct("Selu")
+    old = "select(y > V{}, constant<V>(scale), y + constant<V>(scale_alpha))"
+    at("selu", old, "select(y > V{}, constant<V>(scale), y + constant<V>(scale))", activation("selu"))
+    at("selu", old, "select(y > V{}, constant<V>(1), y + constant<V>(scale_alpha))", activation("selu"))
+    at("selu at 0", old, "select(y >= V{}, constant<V>(scale), y + constant<V>(scale_alpha))", ELEMENTWISE)
+    at = in_struct("Gelu")
+    at("gelu", "fma(x, density, phi(x))", "phi(x)", activation("gelu"))
+    at("gelu", "fma(x, density, phi(x))", "fma(-x, density, phi(x))", activation("gelu"))
+    at("gelu", "constant<V>(-0.5) * x * x", "-x * x", activation("gelu"))
+    at = in_struct("Silu")
+    old = "s * fma(x, constant<V>(1) - s, constant<V>(1))"
+    at("silu", old, "s * fma(x, s, constant<V>(1))", activation("silu"))
+    at("silu", old, "s", activation("silu"))
+    at = in_struct("Softplus")
+    at("softplus", "return sigmoid(x);", "return sigmoid(-x);", activation("softplus"))
+    at = in_struct("Softsign")
+    at("softsign", "d * d", "d", activation("softsign"))
+    at("softsign", "d * d", "-(d * d)", activation("softsign"))
+    at = in_struct("Mish")
+    old = "fma(x * (constant<V>(1) - t * t), sigmoid(x), t)"
+    at("mish", old, "fma(x * (constant<V>(1) - t), sigmoid(x), t)", activation("mish"))
+    at("mish", old, "fma(x, constant<V>(1) - t * t, t)", activation("mish"))
+    at = in_struct("HardSigmoid")
+    old = "select(abs(x) < constant<V>(3), constant<V>(1.0 / 6), V{})"
+    at("hard_sigmoid", old, "select(abs(x) < constant<V>(3), constant<V>(1.0 / 3), V{})", activation("hard_sigmoid"))
+    at("hard_sigmoid", old, "constant<V>(1.0 / 6)", saturated("hard_sigmoid"))
+    at = in_struct("HardSwish")
+    old = "x / three + constant<V>(0.5)"
+    at("hard_swish", old, "x / three", activation("hard_swish"))
+    at("hard_swish", old, "x / (three + three) + constant<V>(0.5)", activation("hard_swish"))
+    at("hard_swish", "x <= -three", "x < -constant<V>(100)", saturated("hard_swish"))
+    at("hard_swish", "x >= three", "x > constant<V>(100)", saturated("hard_swish"))
+    at = in_struct("Exp")
+    at("exp", "return y;", "return y * y;", activation("exp"))
 
 
-def _delta(name: str) -> tuple[Test, ...]:
-    """With weights, so that rows differ."""
-    return (contract(f"test_loss_value_and_delta[{name}-float64]"),)
+def functions_of_one(edits: list[Edit]) -> None:
+    def in_struct(struct: str) -> Place:
+        return Place(edits, "functions/unary.hpp", f"struct {struct} {{")
+
+    in_struct("Negative")("negative", "constant<V>(-1)", "constant<V>(1)", row("ops.negative"))
+    in_struct("Log")("log", "constant<V>(1) / x", "x", row("ops.log"))
+    in_struct("Sqrt")("sqrt", "constant<V>(0.5) / y", "constant<V>(1) / y", row("ops.sqrt"))
+    in_struct("Square")("square", "x + x", "x", row("ops.square"))
+    at = in_struct("Abs")
+    at("abs", "return sign(x);", "return constant<V>(1);", row("ops.abs"))
+    old = "select(x == V{}, V{}, copysign(constant<V>(1), x))"
+    at("abs at 0", old, "copysign(constant<V>(1), x)", ELEMENTWISE)
+    in_struct("Sin")("sin", "cos(x)", "-cos(x)", row("ops.sin"))
+    in_struct("Cos")("cos", "-sin(x)", "sin(x)", row("ops.cos"))
+    at = in_struct("Arctan")
+    at("arctan", "fma(x, x, constant<V>(1))", "fma(x, x, constant<V>(2))", row("ops.arctan"))
+    at("arctan", "fma(x, x, constant<V>(1))", "(x + constant<V>(1))", row("ops.arctan"))
 
 
-def elementwise_kernels() -> None:
-    file = "kernels/elementwise.hpp"
-    unary, binary = "void unary_backward(", "void binary_backward("
+def functions_of_two(edits: list[Edit]) -> None:
+    def in_struct(struct: str, *function: str) -> Place:
+        return Place(edits, "functions/arithmetic.hpp", f"struct {struct} {{", *function)
+
+    in_struct("Add", "V da(")("add da", "constant<V>(1)", "constant<V>(2)", operation("add"))
+    in_struct("Add", "V db(")("add db", "constant<V>(1)", "constant<V>(-1)", operation("add"))
+    in_struct("Subtract")("subtract da", "constant<V>(1)", "constant<V>(-1)", operation("subtract"))
+    in_struct("Subtract")("subtract db", "constant<V>(-1)", "constant<V>(1)", operation("subtract"))
+    in_struct("Multiply")("multiply da", "return b;", "return b + b;", operation("multiply"))
+    in_struct("Multiply")("multiply db", "return a;", "return -a;", operation("multiply"))
+    at = in_struct("Divide")
+    at("divide da", "constant<V>(1) / b", "b", operation("divide"))
+    at("divide db", "-(a / b) / b", "-(a / b)", operation("divide"))
+    at("divide db", "-(a / b) / b", "(a / b) / b", operation("divide"))
+    at = in_struct("Power")
+    at("power da", "b * pow(a, b - constant<V>(1))", "b * pow(a, b)", operation("power"))
+    at("power da", "b * pow(a, b - constant<V>(1))", "pow(a, b - constant<V>(1))", operation("power"))
+    at("power da, a = b = 0", "b == V{}", "b != b", ops("arithmetic"), here("power_at_zero"))
+    at("power db", "y * log(a)", "y", operation("power"))
+    at("power db, a = 0", "(a == V{}) & (b >= V{})", "b != b", ops("arithmetic"), here("power_at_zero"))
+    at = in_struct("Maximum")
+    at("maximum da", "return share(a, b);", "return share(b, a);", operation("maximum"))
+    at("maximum db", "return share(b, a);", "return constant<V>(1);", operation("maximum"))
+    at("maximum of equals", "constant<V>(0.5)", "constant<V>(1)", ELEMENTWISE)
+    at = in_struct("Minimum")
+    at("minimum da", "Maximum::share(-a, -b)", "Maximum::share(a, b)", operation("minimum"))
+    at("minimum db", "Maximum::share(-b, -a)", "Maximum::share(b, a)", operation("minimum"))
+
+
+def losses(edits: list[Edit]) -> None:
+    def in_struct(struct: str) -> Place:
+        return Place(edits, "functions/losses.hpp", f"struct {struct} {{")
+
+    at = in_struct("HalfSquaredError")
+    at("half_squared_error", "return z - t;", "return constant<V>(2) * (z - t);", loss("half_squared_error"))
+    at("half_squared_error", "return z - t;", "return t - z;", loss("half_squared_error"))
+    at = in_struct("MeanSquaredError")
+    at("mean_squared_error", "constant<V>(2) * (z - t)", "z - t", loss("mean_squared_error"))
+    at = in_struct("MeanAbsoluteError")
+    at("mean_absolute_error", "Abs::sign(z - t)", "Abs::sign(t - z)", loss("mean_absolute_error"))
+    at("mean_absolute_error", "Abs::sign(z - t)", "constant<V>(1)", loss("mean_absolute_error"))
+    at = in_struct("Huber")
+    old = "select(abs(d) > delta, copysign(delta, d), d)"
+    at("huber", old, "d", weighted("huber-delta"))
+    at("huber", old, "copysign(delta, d)", weighted("huber-delta"))
+    at("huber", old, "select(abs(d) > delta, delta, d)", weighted("huber-delta"))
+    at("huber", old, "select(abs(d) > delta, copysign(constant<V>(1), d), d)", weighted("huber-delta"))
+    at = in_struct("BinaryCrossEntropy")
+    at("binary_cross_entropy", "sigmoid(z) - t", "sigmoid(z) + t", loss("binary_cross_entropy"))
+    at("binary_cross_entropy", "sigmoid(z) - t", "z - t", loss("binary_cross_entropy"))
+    at = in_struct("Poisson")
+    at("poisson", "return exp(z) - t;", "return exp(z);", loss("poisson"))
+    at = in_struct("Hinge")
+    old = "select(constant<V>(1) - t * z <= V{}, V{}, -t)"
+    at("hinge", old, "select(constant<V>(1) - t * z <= V{}, V{}, t)", loss("hinge"))
+    at("hinge", old, "-t", weighted("hinge"))
+    at("hinge at the kink", old, "select(constant<V>(1) - t * z < V{}, V{}, -t)", ROWS, here("hinge_at_the_kink"))
+
+    at = Place(edits, "kernels/losses.hpp", "void loss_backward(")
+    at("losses, mean", "F::mean ? static_cast<T>(columns) : T(1)", "T(1)", loss("mean_squared_error"))
+    at("losses, row", "one ? T(1) : dvalue[i] / count", "one ? T(1) : dvalue[0] / count", weighted("poisson"))
+    old = "one ? load_next(dvalue + k, left) : factor"
+    at("losses, one output", old, "one ? broadcast(dvalue[0]) : factor", ops("losses"))
+    at("losses, accumulate", "if (accumulate) d = load_next<T>(dz + k, left) + d;", ";", ops("losses"))
+
+
+def elementwise_kernels(edits: list[Edit]) -> None:
+    def in_function(name: str) -> Place:
+        return Place(edits, "kernels/elementwise.hpp", f"void {name}(")
+
     accumulate = "if (accumulate) d = load_next<T>(dx + i, n - i) + d;"
-    edit(file, unary, "one number, chain rule", "load_next(dy + i, n - i) * F::df(vx, vy)", "F::df(vx, vy)", activation("tanh"))
-    edit(file, unary, "one number, accumulate", accumulate, ";", gradients("test_custom_activation_and_custom_loss"), ELEMENTWISE)
-    edit(file, binary, "two numbers, chain rule", "load_next(dy + i, n - i) *", "load_next(dy, n - i) *", operation("multiply"), ELEMENTWISE)
-    edit(file, binary, "two numbers, operand", "operand == 0", "operand != 0", operation("divide"))
-    edit(file, binary, "two numbers, accumulate", accumulate, ";", gradients("test_graphs[gated-mean_squared_error]"))
-    edit(file, "void add(", "add to a gradient", "load_next<T>(y + i, n - i) + load_next(x + i, n - i)", "load_next(x + i, n - i)", gradients("test_graphs[same_input_twice-mean_squared_error]"))
-    edit(file, "void scale(", "scale, accumulate", "accumulate ? load_next<T>(y + i, n - i) + product : product", "product", OPS)
+    at = in_function("unary_backward")
+    at("one number, dy", "load_next(dy + i, n - i) * F::df(vx, vy)", "F::df(vx, vy)", activation("tanh"))
+    at("one number, accumulate", accumulate, ";", gradients("test_custom_activation_and_custom_loss"))
+    at = in_function("binary_backward")
+    at("two numbers, dy", "load_next(dy + i, n - i)", "load_next(dy, n - i)", operation("multiply"))
+    at("two numbers, operand", "operand == 0", "operand != 0", operation("divide"))
+    at("two numbers, accumulate", accumulate, ";", graph("gated"))
+    at = in_function("add")
+    old = "load_next<T>(y + i, n - i) + load_next(x + i, n - i)"
+    at("a gradient added", old, "load_next(x + i, n - i)", graph("same_input_twice"))
+    at = in_function("scale")
+    at("scale, accumulate", "accumulate ? load_next<T>(y + i, n - i) + product : product", "product", ops("reductions"))
 
+    at = in_function("penalty_gradient")
     penalty = training("test_penalty_enters_the_gradient_of_weights_only")
-    slope = "fma(second, v, first * Abs::sign(v))"
-    edit(file, "void penalty_gradient(", "penalty l2", slope, "fma(second, v + v, first * Abs::sign(v))", penalty)
-    edit(file, "void penalty_gradient(", "penalty l1", slope, "fma(second, v, first * v)", penalty)
-    edit(file, "void penalty_gradient(", "penalty l1", slope, "fma(second, v, -first * Abs::sign(v))", penalty)
-    edit(file, "void penalty_gradient(", "penalty, added", "load_next<T>(g + i, n - i) + slope", "slope", penalty)
+    old = "fma(second, v, first * Abs::sign(v))"
+    at("penalty l2", old, "fma(second, v + v, first * Abs::sign(v))", penalty)
+    at("penalty l1", old, "fma(second, v, first * v)", penalty)
+    at("penalty l1", old, "fma(second, v, -first * Abs::sign(v))", penalty)
+    at("penalty, added", "load_next<T>(g + i, n - i) + slope", "slope", penalty)
 
 
-def rows_of_classes() -> None:
-    file = "kernels/softmax.hpp"
-    adds = "if (accumulate) d = load_next<T>(dx + k, left) + d;"
-    adds_dz = "if (accumulate) d = load_next<T>(dz + k, left) + d;"
-    soft, log = "void softmax_backward(", "void log_softmax_backward("
-    formula = "load_next(y + k, left) * (load_next(dy + k, left) - common)"
-    edit(file, soft, "softmax", formula, "load_next(y + k, left) * load_next(dy + k, left)", activation("softmax"))
-    edit(file, soft, "softmax", formula, "load_next(y + k, left) * (load_next(dy + k, left) + common)", activation("softmax"))
-    edit(file, soft, "softmax", formula, "load_next(dy + k, left) - common", activation("softmax"))
-    edit(file, soft, "softmax, accumulate", adds, ";", ROWS, OPS)
-    formula = "load_next(dy + k, left) - exp(load_next(y + k, left)) * total"
-    edit(file, log, "log_softmax", formula, "load_next(dy + k, left) - load_next(y + k, left) * total", activation("log_softmax"))
-    edit(file, log, "log_softmax", formula, "load_next(dy + k, left) - exp(load_next(y + k, left))", activation("log_softmax"))
-    edit(file, log, "log_softmax, accumulate", adds, ";", ROWS, OPS)
+def rows_of_classes(edits: list[Edit]) -> None:
+    def in_function(name: str) -> Place:
+        return Place(edits, "kernels/softmax.hpp", f"void {name}(")
 
-    hard = "void cross_entropy_backward("
+    at = in_function("softmax_backward")
+    old = "load_next(y + k, left) * (load_next(dy + k, left) - common)"
+    at("softmax", old, "load_next(y + k, left) * load_next(dy + k, left)", activation("softmax"))
+    at("softmax", old, "load_next(y + k, left) * (load_next(dy + k, left) + common)", activation("softmax"))
+    at("softmax", old, "load_next(dy + k, left) - common", activation("softmax"))
+    at("softmax, accumulate", "if (accumulate) d = load_next<T>(dx + k, left) + d;", ";", ROWS, ops("softmax"))
+    at = in_function("log_softmax_backward")
+    old = "load_next(dy + k, left) - exp(load_next(y + k, left)) * total"
+    new = "load_next(dy + k, left) - load_next(y + k, left) * total"
+    at("log_softmax", old, new, activation("log_softmax"))
+    new = "load_next(dy + k, left) - exp(load_next(y + k, left))"
+    at("log_softmax", old, new, activation("log_softmax"))
+    at("log_softmax, accumulate", "if (accumulate) d = load_next<T>(dx + k, left) + d;", ";", ROWS, ops("softmax"))
+
     smoothing = gradients("test_options_of_losses[label_smoothing]")
-    ignoring = gradients("test_options_of_losses[ignore_index]")
-    formula = "factor * (load_next(p + k, left) - target)"
-    edit(file, hard, "cross_entropy", formula, "factor * (load_next(p + k, left) + target)", loss("cross_entropy"))
-    edit(file, hard, "cross_entropy", formula, "factor * load_next(p + k, left)", loss("cross_entropy"))
-    edit(file, hard, "cross_entropy, row", "ignored ? T(0) : dvalue[i]", "ignored ? T(0) : dvalue[0]", *_delta("cross_entropy"))
-    edit(file, hard, "cross_entropy, smoothing", "smoothing / static_cast<T>(columns)", "smoothing", smoothing)
-    edit(file, hard, "cross_entropy, smoothing", "broadcast(T(1) - smoothing)", "broadcast(T(1))", smoothing)
-    edit(file, hard, "cross_entropy, column", "static_cast<decltype(hot[0] + 0)>(k)", "static_cast<decltype(hot[0] + 0)>(0)", ROWS)
-    # its row of the loss weighs nothing, so what this changes is only seen with a position of several
-    edit(file, hard, "cross_entropy, ignored", "const bool ignored = label[i] == ignore;", "const bool ignored = false;", OPS, ignoring)
-    edit(file, hard, "cross_entropy, accumulate", adds_dz, ";", ROWS, OPS)
-    soft = "void cross_entropy_soft_backward("
+    at = in_function("cross_entropy_backward")
+    old = "factor * (load_next(p + k, left) - target)"
+    at("cross_entropy", old, "factor * (load_next(p + k, left) + target)", loss("cross_entropy"))
+    at("cross_entropy", old, "factor * load_next(p + k, left)", loss("cross_entropy"))
+    at("cross_entropy", old, "load_next(p + k, left) - target", loss("cross_entropy"))
+    old = "ignored ? T(0) : dvalue[i]"
+    at("cross_entropy, row", old, "ignored ? T(0) : dvalue[0]", weighted("cross_entropy"))
+    at("cross_entropy, smoothing", "smoothing / static_cast<T>(columns)", "smoothing", smoothing)
+    at("cross_entropy, smoothing", "broadcast(T(1) - smoothing)", "broadcast(T(1))", smoothing)
+    at("cross_entropy, label", "IntVec<T>{} + label[i]", "IntVec<T>{} + label[0]", loss("cross_entropy"))
+    old = "static_cast<decltype(hot[0] + 0)>(k)"
+    at("cross_entropy, column", old, "static_cast<decltype(hot[0] + 0)>(0)", ROWS, ops("losses"))
+    at("cross_entropy, ignored", "label[i] == ignore", "false", ROWS, ops("losses"))
+    at("cross_entropy, accumulate", "if (accumulate) d = load_next<T>(dz + k, left) + d;", ";", ROWS, ops("losses"))
+
+    at = in_function("cross_entropy_soft_backward")
     agree = gradients("test_cross_entropy_of_labels_and_of_probabilities_agree")
-    edit(file, soft, "cross_entropy of probabilities", "load_next(p + k, left) * whole - q", "load_next(p + k, left) * whole + q", agree)
-    edit(file, soft, "cross_entropy of probabilities", "(T(1) - smoothing) * sum(target, columns) + smoothing", "T(1)", ROWS, OPS)
-    edit(file, soft, "cross_entropy of probabilities, smoothing", "fma(keep, load_next(target + k, left), rest)", "load_next(target + k, left)", ROWS, OPS)
-    edit(file, soft, "cross_entropy of probabilities, row", "broadcast(dvalue[i])", "broadcast(dvalue[0])", ROWS, OPS)
-    edit(file, soft, "cross_entropy of probabilities, accumulate", adds_dz, ";", ROWS, OPS)
+    old = "load_next(p + k, left) * whole - q"
+    at("cross_entropy of probabilities", old, "load_next(p + k, left) * whole + q", agree)
+    at("cross_entropy of probabilities", old, "load_next(p + k, left) * whole", agree)
+    old = "(T(1) - smoothing) * sum_all(target, columns) + smoothing"
+    at("cross_entropy of probabilities, sum", old, "T(1)", ROWS, ops("losses"), here("targets_that_do_not_sum_to_one"))
+    old = "fma(keep, load_next(target + k, left), rest)"
+    at("cross_entropy of probabilities, smoothing", old, "load_next(target + k, left)", ROWS, ops("losses"))
+    at("cross_entropy of probabilities, row", "broadcast(dvalue[i])", "broadcast(dvalue[0])", ROWS, ops("losses"))
+    old = "if (accumulate) d = load_next<T>(dz + k, left) + d;"
+    at("cross_entropy of probabilities, accumulate", old, ";", ROWS, ops("losses"))
 
 
-def loss_operations() -> None:
-    file = "ops/losses.cpp"
+def loss_operations(edits: list[Edit]) -> None:
+    def in_class(name: str, *function: str) -> Place:
+        return Place(edits, "ops/losses.cpp", f"class {name} :", *function)
+
+    in_class("Loss")("losses, accumulate", "r.accumulate[0] != 0", "false", ops("losses"))
+    at = in_class("CrossEntropy", "void run_backward(")
+    old = "counted > 0 ? dy / static_cast<T>(counted) : T(0)"
+    at("cross_entropy, positions", old, "dy / static_cast<T>(positions)", ops("losses"))
+    at("cross_entropy, positions", old, "counted > 0 ? dy : T(0)", ops("losses"))
+    at("cross_entropy, positions", "count(r, i, positions)", "count(r, 0, positions)", ops("losses"))
+    at("cross_entropy, positions", "r.dy[static_cast<std::size_t>(i)]", "r.dy[0]", ops("losses"))
+    at = in_class("CrossEntropy", "void derivatives(")
+    at("cross_entropy, accumulate", "r.accumulate[0] != 0", "false", ops("losses"))
+
     ignoring = gradients("test_options_of_losses[ignore_index]")
-    edit(file, "class Loss :", "losses, accumulate", "r.accumulate[0] != 0", "false", OPS)
-    several = "class CrossEntropy :"
-    edit(file, several, "cross_entropy, positions", "dy / static_cast<T>(counted)", "dy / static_cast<T>(positions)", OPS)
-    edit(file, several, "cross_entropy, positions", "counted > 0 ? dy / static_cast<T>(counted)", "counted > 0 ? dy", OPS)
-    edit(file, several, "cross_entropy, count", "r.index[1].data() + i * positions", "r.index[1].data()", OPS)
-    edit(file, several, "cross_entropy, accumulate", "const bool accumulate = r.accumulate[0] != 0;", "const bool accumulate = false;", OPS)
-    share = "static_cast<T>(counted) / static_cast<T>(positions)"
-    edit(file, "class LabelWeight :", "label_weight", share, "T(1)", ignoring)
-    edit(file, "class LabelWeight :", "label_weight", share, "static_cast<T>(positions - counted) / static_cast<T>(positions)", ignoring)
-    mean = "class WeightedMean :"
-    formula = "total == T(0) ? T(0) : factor / total * dy"
-    weighted = _delta("mean_squared_error")
-    edit(file, mean, "weighted_mean", formula, "total == T(0) ? T(0) : factor / static_cast<T>(std::ssize(r.x[0])) * dy", *weighted)
-    edit(file, mean, "weighted_mean", formula, "total == T(0) ? T(0) : factor * dy", loss("mean_squared_error"))
-    edit(file, mean, "weighted_mean", formula, "total == T(0) ? T(0) : factor / total", gradients("test_several_inputs_and_outputs"))
-    edit(file, mean, "weighted_mean of nothing", formula, "factor / total * dy", OPS)
-    edit(file, mean, "weighted_mean, weights", "factor *= r.x[w].data()[i];", ";", *weighted)
-    edit(file, mean, "weighted_mean, d weight", "factor *= r.x[0].data()[i] - y;", "factor *= r.x[0].data()[i];", OPS)
-    edit(file, mean, "weighted_mean, d weight", "w != operand", "w != operand && operand == 0", OPS)
-    edit(file, mean, "weighted_mean, accumulate", "accumulate ? dx[i] : T(0)", "T(0)", OPS)
-    edit("train/loss.cpp", "LossGraph extend_with_loss(", "loss_weights", "options.loss_weights[i]", "options.loss_weights[0]", gradients("test_several_inputs_and_outputs"))
-    edit("train/loss.cpp", "LossGraph extend_with_loss(", "label_weight, used", "operands.push_back(label_weights.back());", ";", ignoring)
+    at = in_class("LabelWeight")
+    old = "static_cast<T>(counted) / static_cast<T>(positions)"
+    at("label_weight", old, "T(1)", ignoring)
+    at("label_weight", old, "static_cast<T>(counted)", ops("losses"), here("weight_of_positions"))
+    at = in_class("WeightedMean", "void run_backward(")
+    old = "total == T(0) ? T(0) : factor / total * dy"
+    new = "total == T(0) ? T(0) : factor / static_cast<T>(std::ssize(r.x[0])) * dy"
+    at("weighted_mean", old, new, weighted("mean_squared_error"))
+    at("weighted_mean", old, "total == T(0) ? T(0) : factor * dy", loss("mean_squared_error"))
+    new = "total == T(0) ? T(0) : factor / total"
+    at("weighted_mean", old, new, gradients("test_several_inputs_and_outputs"))
+    at("weighted_mean of nothing", old, "factor / total * dy", ops("losses"))
+    at("weighted_mean, weights", "factor *= r.x[w].data()[i];", ";", weighted("mean_squared_error"))
+    at("weighted_mean, d weight", "r.x[0].data()[i] - y", "r.x[0].data()[i]", ops("losses"))
+    at("weighted_mean, d weight", "w != operand", "w != operand && operand == 0", ops("losses"))
+    at("weighted_mean, accumulate", "accumulate ? dx[i] : T(0)", "T(0)", ops("losses"))
+
+    at = Place(edits, "train/loss.cpp", "LossGraph extend_with_loss(")
+    several = gradients("test_several_inputs_and_outputs")
+    at("loss_weights", "options.loss_weights[i]", "options.loss_weights[0]", several)
+    at("label_weight, used", "operands.push_back(label_weights.back());", ";", ignoring)
 
 
-def linear() -> None:
-    file = "ops/linear.cpp"
-    backward, part, fold = "static void gradients(", "static void weight_gradients(", "static void fold("
-    tanh, graphs = activation("tanh"), gradients("test_graphs[shared-mean_squared_error]")
-    edit(file, backward, "linear dx", "matrix(weight, s.in), r.dx[0]", "transposed(weight, s.in), r.dx[0]", tanh)
-    edit(file, backward, "linear dx, accumulate", "r.accumulate[0] != 0", "false", gradients("test_graphs[residual-mean_squared_error]"))
-    edit(file, backward, "linear dW, accumulate", "r.accumulate[1] != 0", "false", graphs)
-    edit(file, backward, "linear db, accumulate", "db != nullptr && r.accumulate[2] != 0", "false", graphs)
-    edit(file, part, "linear dW", "matrix(x, s.in), dW", "matrix(delta, s.in), dW", tanh)
-    edit(file, part, "linear dW, rows", "product(s.out, s.in, last - first,", "product(s.out, s.in, last - first - 1,", tanh)
-    edit(file, part, "linear db, rows", "s.out, last - first, end - j", "s.out, last - first - 1, end - j", tanh)
-    edit(file, part, "linear db, column", "delta + j, s.out", "delta, s.out", here("wide bias"), OPS)
-    edit(file, part, "linear in parts, x", "x += first * s.in;", ";", here("parts"), OPS)
-    edit(file, part, "linear in parts, delta", "delta += first * s.out;", ";", here("parts"), OPS)
-    edit(file, backward, "linear in parts, rows", "s.rows * (part + 1) / parts", "s.rows * (part + 1) / parts - 1", here("parts"), OPS)
-    edit(file, backward, "linear in parts, db", "db_parts + part * s.out", "db_parts", here("parts"), OPS)
-    edit(file, fold, "linear in parts, fold", "parts, end - j, sum + j, accumulate", "parts - 1, end - j, sum + j, accumulate", here("parts"), OPS)
-    edit(file, fold, "linear in parts, accumulate", "sum + j, accumulate", "sum + j, false", here("parts"), OPS)
-    fused = "class LinearActivation :"
-    both = "r.y.data() + i, r.dy.data() + i, r.dy.data() + i"
-    edit(file, fused, "fused, y", "data(r.saved, i), r.y.data() + i,", "data(r.saved, i), r.y.data(),", here("fused"), OPS)
-    edit(file, fused, "fused, z", "data(r.saved, i)", "data(r.saved, 0)", here("fused"), OPS)
-    edit(file, fused, "fused, derivative", f"""activation_.of<T>().backward(data(r.saved, i), {both},
-                                         end - i, false);""", ";", tanh)  # fmt: skip
-    edit("kernels/gemm.hpp", "void gemm(", "products, accumulate", "m.accumulate ? m.c + corner : nullptr", "nullptr", graphs)
-    edit("ops/work.hpp", "void copy(const T* x, T* y", "copies, accumulate", "if (accumulate) kernels<T>().add(x, y, n);", "if (accumulate) std::copy_n(x, n, y);", OPS)
+def linear(edits: list[Edit]) -> None:
+    def in_function(name: str) -> Place:
+        return Place(edits, "ops/linear.cpp", f"static void {name}(")
+
+    hidden = activation("tanh")
+    at = in_function("gradients")
+    at("linear dx", "matrix(weight, s.in)", "matrix(weight + s.in, s.in)", hidden)
+    at("linear dx, accumulate", "r.accumulate[0] != 0", "false", graph("residual"))
+    at("linear dW, accumulate", "r.accumulate[1] != 0", "false", graph("shared"))
+    at("linear db, accumulate", "db != nullptr && r.accumulate[2] != 0", "false", graph("shared"))
+    at("linear in parts, rows", "s.rows * part / parts", "s.rows * part / parts + 1", ops("linear"))
+    at("linear in parts, dW", "dW_parts + part * weights", "dW_parts", ops("linear"))
+    at("linear in parts, db", "db_parts + part * s.out", "db_parts", ops("linear"))
+    at = in_function("weight_gradients")
+    old = """product(s.out, s.in, last - first, transposed(delta, s.out), matrix(x, s.in), dW, add_dW)"""
+    at("linear dW, rows", old, old.replace("last - first", "last - first - 1"), hidden)
+    at("linear dW, x", old, old.replace("matrix(x,", "matrix(x + 1,"), hidden)
+    old = "kernels<T>().sum_columns(delta + j, s.out, last - first, end - j, db + j, add_db);"
+    at("linear db, rows", old, old.replace("last - first", "last - first - 1"), hidden)
+    at("linear db, columns", old, old.replace("delta + j", "delta"), ops("linear"))
+    at("linear in parts, x", "x += first * s.in;", ";", ops("linear"))
+    at("linear in parts, delta", "delta += first * s.out;", ";", ops("linear"))
+    at = in_function("fold")
+    old = "kernels<T>().sum_columns(partial + j, n, parts, end - j, sum + j, accumulate);"
+    at("linear in parts, fold", old, old.replace("parts,", "parts - 1,"), ops("linear"))
+    at("linear in parts, fold", old, old.replace("partial + j", "partial"), ops("linear"), here("wide_layer_in_parts"))
+    at("linear in parts, accumulate", old, old.replace("accumulate", "false"), ops("linear"))
+
+    at = Place(edits, "ops/linear.cpp", "class LinearActivation :", "void run_backward(")
+    old = """activation_.of<T>().backward(data(r.saved, i), r.y.data() + i, r.dy.data() + i, r.dy.data() + i,
+                                         end - i, false);"""
+    at("linear with its activation", old, ";", hidden)
+    at("linear with its activation, y", old, old.replace("r.y.data() + i", "r.y.data()"), ops("fused"))
+    at("linear with its activation, z", old, old.replace("data(r.saved, i)", "data(r.saved)"), ops("fused"))
+
+    at = Place(edits, "kernels/gemm.hpp", "void multiply_tiny(")
+    at("small products, accumulate", "m.c[i * m.c_row + j] + sum", "sum", graph("shared"))
+    at = Place(edits, "kernels/gemm.hpp", "void multiply_best(")
+    at("products, accumulate", "m.accumulate ? m.c + corner : nullptr", "nullptr", ops("linear"))
 
 
-for _group in (activations, one_number, two_numbers, losses, elementwise_kernels, rows_of_classes, loss_operations, linear):
-    _group()
+def sums(edits: list[Edit]) -> None:
+    """Sums over axes: of an operation, and of the gradients of what is repeated."""
+
+    def in_function(name: str) -> Place:
+        return Place(edits, "ops/axis_sum.hpp", name)
+
+    at = in_function("void run(const T* x, T* y, bool accumulate, T* shared")
+    at("sums, one term", "copy(x + i, y + i, end - i, accumulate);", "copy(x + i, y + i, end - i, false);", ops("shapes"))
+    at("sums in parts, rows", "outermost * (part + 1) / count", "outermost * (part + 1) / count - 1", ops("reductions"))
+    at("sums in parts, part", "shared + part * outputs_", "shared", ops("reductions"))
+    old = "kernels<T>().sum_columns(shared + i, outputs_, count, end - i, y + i, accumulate);"
+    at("sums in parts, fold", old, old.replace("count", "count - 1"), ops("reductions"))
+    at("sums in parts, accumulate", old, old.replace("accumulate", "false"), ops("reductions"))
+    at = in_function("void add_up(")
+    at("sums, block", "x += block % size_[g] * stride;", ";", ops("reductions"))
+    at("sums, panel", "x += column;", ";", ops("reductions"))
+    at("sums of rows, accumulate", "accumulate ? *y : T(0)", "T(0)", ops("reductions"))
+    old = "k.sum_columns(from, width, rows, n, y, accumulate);"
+    at("sums of columns, accumulate", old, old.replace("accumulate", "false"), ops("reductions"))
+    at("sums of columns, rows", old, old.replace("rows", "rows - 1"), operation("variable"))
+    at = in_function("AxisSum sum_of_repeats(")
+    at("sums of repeats", "strides.step(operand, axis) == 0", "strides.step(0, axis) == 0", operation("variable"), ops("arithmetic"))
+
+    at = Place(edits, "ops/strides.hpp", "void repeat(")
+    at("repeats, factor", "factor * x[at[0]]", "x[at[0]]", operation("mean"))
+    at("repeats, accumulate", "out += value;", "out = value;", ops("reductions"))
+    old = "return kernels<T>().scale(x + at[0], factor, y + i, n, accumulate);"
+    at("repeats of rows, factor", old, old.replace("factor", "T(1)"), ops("reductions"))
+    at("repeats of rows", old, old.replace("x + at[0]", "x"), ops("reductions"))
+    at = Place(edits, "ops/strides.hpp", "void copy_to(")
+    at("columns written, accumulate", "y[i * step] += x[i];", "y[i * step] = x[i];", ops("shapes"))
+    at = Place(edits, "ops/work.hpp", "void copy(const T* x, T* y")
+    at("copies, accumulate", "accumulate", "false", ops("shapes"))
+
+
+def reductions(edits: list[Edit]) -> None:
+    def in_class(name: str, *function: str) -> Place:
+        return Place(edits, "ops/reductions.cpp", name, *function)
+
+    at = in_class("class Sum :", "void run_backward(")
+    old = "mean_ ? T(1) / static_cast<T>(sum.terms()) : T(1)"
+    at("mean", old, "T(1)", operation("mean"))
+    at("mean", old, "mean_ ? T(1) / static_cast<T>(sum.outputs()) : T(1)", operation("mean"))
+    at("sum", old, "T(1) / static_cast<T>(sum.terms())", operation("sum"))
+    at("sum", "reduced ? 0 : step", "0", operation("sum"))
+    at("sum over inner axes", "if (!reduced) step *= n;", ";", row("ops.sum"))
+    at("sum, accumulate", "r.accumulate[0] != 0", "false", ops("reductions"))
+    at = in_class("class RowReduction :", "void run_backward(")
+    at("max and logsumexp, row", "r.dy[at]", "r.dy[0]", operation("max"))
+    at("max, y", "r.y[at]", "r.y[0]", operation("max"))
+    at("max and logsumexp, accumulate", "r.accumulate[0] != 0", "false", ops("reductions"))
+    at = in_class("struct Groups {", "void put(")
+    at("max and logsumexp, place", "x += kept.offsets(i)[0];", ";", operation("max"))
+    at = in_class("struct Max {", "static void derivative(")
+    at("max", "x[i] == y ? share : T(0)", "share", operation("max"))
+    at("max of equals", "dy / static_cast<T>(std::count(x, x + n, y))", "dy", ops("reductions"))
+    at = in_class("struct LogSumExp {", "static void derivative(")
+    at("logsumexp", "k.softmax(x, dx, 1, n);", "k.log_softmax(x, dx, 1, n);", operation("logsumexp"))
+    at("logsumexp", "k.scale(dx, dy, dx, n, false);", ";", operation("logsumexp"))
+    at("logsumexp of nothing", "y == -std::numeric_limits<T>::infinity()", "false", ops("reductions"))
+
+
+def shapes(edits: list[Edit]) -> None:
+    def in_class(name: str) -> Place:
+        return Place(edits, "ops/shapes.cpp", f"class {name} :", "void run_backward(")
+
+    at = in_class("Reshape")
+    old = "copy<T>(r.dy.data() + i, r.dx[0].data() + i, end - i, r.accumulate[0] != 0);"
+    at("reshape", old, old.replace("r.dy.data() + i", "r.dy.data()"), ops("shapes"))
+    at("reshape, accumulate", old, old.replace("r.accumulate[0] != 0", "false"), ops("shapes"))
+    at = Place(edits, "ops/shapes.cpp", "void write_view(")
+    old = "copy_to<T>(r.dy.data() + i, dx + at[0], view.step(0), n, accumulate);"
+    at("transpose and slice", old, old.replace("dx + at[0]", "dx + i"), row("ops.transpose"), ops("shapes"))
+    at("transpose and slice, accumulate", old, old.replace("accumulate", "false"), ops("shapes"))
+    at = in_class("Transpose")
+    at("transpose, accumulate", "r.accumulate[0] != 0", "false", ops("shapes"))
+    at = in_class("Concatenate")
+    old = "copy<T>(r.dy.data() + row * width + from, dx + own * n, n, accumulate);"
+    at("concatenate", old, old.replace(" + from", ""), operation("concatenate"))
+    at("concatenate", old, old.replace("row * width", "row * n"), operation("concatenate"))
+    at("concatenate, accumulate", "r.accumulate[i] != 0", "false", graph("dense_net"))
+    at("concatenate, repeated", "row += own_rows, accumulate = true", "row += own_rows", ops("shapes"))
+    at = in_class("Slice")
+    at("slice, the rest is 0", "clear(r.dx[0], member);", ";", row("ops.slice"), ops("shapes"))
+    old = "write_view(r, view, start, accumulate, member);"
+    at("slice, start", old, old.replace("start", "0"), ops("shapes"))
+    at("slice, accumulate", "r.accumulate[0] != 0", "false", ops("shapes"))
+    at = in_class("Expand")
+    at("expand, accumulate", "r.accumulate[0] != 0", "false", ops("shapes"))
+
+
+def other_operations(edits: list[Edit]) -> None:
+    at = Place(edits, "ops/lookup.cpp", "class Gather :", "void run_backward(")
+    at("gather", "r.accumulate[0] == 0", "false", row("ops.gather"))
+    at("gather, accumulate", "r.accumulate[0] == 0", "true", ops("shapes"))
+    at("gather, row", "r.dy.data() + i * n", "r.dy.data()", row("ops.gather"))
+
+    at = Place(edits, "ops/elementwise.cpp", "class Clip :", "void run_backward(")
+    old = "x[i] < low || x[i] > high ? T(0) : dy[i]"
+    at("clip", old, "dy[i]", row("ops.clip"))
+    at("clip", old, "x[i] < low ? T(0) : dy[i]", row("ops.clip"))
+    at("clip at the bounds", old, "x[i] <= low || x[i] >= high ? T(0) : dy[i]", ops("elementwise"), here("clip_at_the_bounds"))
+    at("clip, accumulate", "accumulate ? dx[i] : T(0)", "T(0)", ops("elementwise"))
+    at = Place(edits, "ops/elementwise.cpp", "class Copy :")
+    at("stop_gradient", "return !stops_;", "return true;", contract("test_row_without_a_derivative[ops.stop_gradient]"))
+    at("identity, accumulate", "r.accumulate[0] != 0", "false", ops("elementwise"))
+    at = Place(edits, "ops/elementwise.hpp", "class Unary :", "void run_backward(")
+    at("one number, x", "f.needs_x ? r.x[0].data() + i : nullptr", "f.needs_x ? r.x[0].data() : nullptr", ops("elementwise"))
+    at("one number, y", "f.needs_y ? r.y.data() + i : nullptr", "f.needs_y ? r.y.data() : nullptr", ops("elementwise"))
+    accumulate = gradients("test_custom_activation_and_custom_loss")
+    at("one number, accumulate", "r.accumulate[0] != 0", "false", accumulate)
+
+    at = Place(edits, "ops/arithmetic.cpp", "void operand_gradient(")
+    at("two numbers, accumulate", "r.accumulate[i] != 0", "false", graph("gated"))
+    old = "sum_of_repeats(strides, operand).run(each, r.dx[i].data(), accumulate, partial, member);"
+    at("two numbers, repeated", old, old.replace("accumulate", "false"), ops("arithmetic"))
+    at("two numbers, repeated", "derive(begin, end, each, false);", "derive(begin, end, each, accumulate);", ops("arithmetic"))
+    at = Place(edits, "ops/arithmetic.cpp", "class Binary :", "void run_backward(")
+    old = """f.backward(operand, a + at[0], a_step, b + at[1], b_step, y + i, r.dy.data() + i, g + i,
+                               n, accumulate);"""
+    at("two numbers, a", old, old.replace("a + at[0]", "a"), ops("arithmetic"), ELEMENTWISE)
+    at("two numbers, b", old, old.replace("b + at[1]", "b"), ops("arithmetic"))
+    at("two numbers, y", old, old.replace("y + i", "y", 1), ops("arithmetic"))
+    at("two numbers, dy", old, old.replace("r.dy.data() + i", "r.dy.data()"), ops("arithmetic"))
+    at = Place(edits, "ops/arithmetic.cpp", "class Where :", "void run_backward(")
+    old = "(condition[j * strides.step(0)] != T(0)) == (operand == 1)"
+    at("where", old, old.replace(" == (", " != ("), row("ops.where"))
+    at("where", old, "true", row("ops.where"))
+    at("where, accumulate", "accumulate ? out[j] : T(0)", "T(0)", ops("arithmetic"))
+
+    at = Place(edits, "ops/softmax.cpp", "class Softmax :", "void run_backward(")
+    at("softmax, accumulate", "r.accumulate[0] != 0", "false", ops("softmax"))
+
+    at = Place(edits, "ops/matmul.cpp", "class MatMul :", "void run_backward(")
+    at("matmul da", "i * p.b_sample + j * p.b_lead", "j * p.b_lead", row("ops.matmul"))
+    at("matmul db", "i * p.a_sample + j * p.a_lead", "j * p.a_lead", row("ops.matmul"))
+    at("matmul dy", "(i * p.lead + j) * p.m * p.n", "j * p.m * p.n", row("ops.matmul"))
+    old = "product(p.m, p.k, p.n, matrix(dy(i, j), p.n), transposed(b, p.n), da, accumulate)"
+    at("matmul da", old, old.replace("transposed(b, p.n)", "matrix(b, p.k)"), row("ops.matmul"))
+    old = "product(p.k, p.n, p.m, transposed(a, p.k), matrix(dy(i, j), p.n), db, accumulate)"
+    at("matmul db", old, old.replace("p.k, p.n, p.m,", "p.k, p.n, p.m - 1,"), row("ops.matmul"))
+    at = Place(edits, "ops/matmul.cpp", "class MatMul :", "static void gradient(")
+    at("matmul, accumulate", "r.accumulate[operand] != 0", "false", ops("matmul"))
+    at("matmul of one with many", "l += lead, accumulate = true", "l += lead", ops("matmul"))
+    at("matmul of one with many", "s < p.samples", "s < samples", ops("matmul"))
+
+
+def plans(edits: list[Edit]) -> None:
+    """Who writes a gradient first, who adds, and how long it lives."""
+    at = Place(edits, "plan/plan.cpp", "void Plan::find_gradients(")
+    old = "varies[at(node.inputs[i])] && node.op->differentiable(i)"
+    at("plan, no derivative", old, "varies[at(node.inputs[i])]", ops("arithmetic"))
+    at = Place(edits, "plan/plan.cpp", "void Plan::make_steps(")
+    old = "step->accumulate[i] = written[at(step->inputs[i])];"
+    at("plan, accumulate", old, "step->accumulate[i] = 0;", graph("residual"))
+    at("plan, accumulate", old, "step->accumulate[i] = 1;", graph("residual"))
+    bits = plan("test_plan_passes_leave_every_bit[True-False-float64]")
+    at = Place(edits, "plan/plan.cpp", "void Plan::place_buffers(")
+    at("plan, inputs kept", "step.backward && needs.inputs", "false", bits, graph("gated"))
+    at("plan, outputs kept", "step.backward && needs.output", "false", bits, graph("gated"))
+    old = "if (step.backward) extend(delta_slots_[at(step.node)], backward_time(s));"
+    at("plan, gradients kept", old, ";", bits, graph("residual"))
+    at = Place(edits, "plan/plan.cpp", "Plan::Layout Plan::layout(")
+    at("plan, what is saved kept", "step.backward ? backward : s", "s", bits, graph("residual"))
+
+    at = Place(edits, "plan/workspace.cpp", "Workspace<T>::Workspace(")
+    accumulating = training("test_accumulating_gradients")
+    at("parameters, accumulate", "record.accumulate_parameters[i] = 1;", ";", accumulating)
+    old = "record.accumulate[at(i)] = record.accumulate_parameters[at(i)] = 0;"
+    at("an operand twice, accumulate", old, "record.accumulate[at(i)] = 0;", accumulating, here("a_weight_twice_accumulated"))
+    at = Place(edits, "plan/workspace.cpp", "void Workspace<T>::bind_step(")
+    old = "offset += (count + 15) / 16 * 16;"
+    at("an operand three times", old, ";", graph("same_input_twice"), ops("arithmetic"), here("an_operand_three_times"))
+    at = Place(edits, "plan/workspace.cpp", "void Workspace<T>::prepare(")
+    old = "accumulate ? record.accumulate_parameters : record.accumulate"
+    at("accumulate", old, "record.accumulate", accumulating)
+    at("accumulate", old, "record.accumulate_parameters", accumulating)
+    at("dL/dL", "T(1)", "T(2)", loss("half_squared_error"))
+    at = Place(edits, "plan/workspace.cpp", "void Workspace<T>::backward(")
+    old = "kernels<T>().add(apart.data() + begin, record.repeated[k].data() + begin, end - begin);"
+    at("an operand twice", old, ";", graph("same_input_twice"))
+
+
+def steps(edits: list[Edit]) -> None:
+    """What comes after backward: penalties and clipping."""
+    penalty = training("test_penalty_enters_the_gradient_of_weights_only")
+    at = Place(edits, "train/updater.cpp", "bool is_penalised(")
+    at("penalty of biases", 'data.role.find("weight") != std::string::npos', "true", penalty)
+    at = Place(edits, "train/updater.cpp", "void Updater<T>::sweep(")
+    old = "k.penalty_gradient(w + tile.offset, g + tile.offset, tile.count, l1, l2);"
+    at("penalty", old, ";", penalty)
+    at("penalty, place", old, old.replace("w + tile.offset", "w"), penalty)
+    at("penalty, l1 and l2", old, old.replace("l1, l2", "l2, l1"), penalty)
+    clipping = training("test_clipping")
+    at("norm of the gradient", "squares_[t] = k.sum_of_squares(g + tile.offset, tile.count);", ";", clipping)
+    at = Place(edits, "train/updater.cpp", "bool Updater<T>::apply(")
+    old = "std::min(1.0, options_.clip_norm / (sums.norm + 1e-6))"
+    at("clip_norm", old, "options_.clip_norm / (sums.norm + 1e-6)", clipping)
+    at("clip_norm", old, "std::min(1.0, options_.clip_norm)", clipping)
+    at = Place(edits, "kernels/updates.hpp", "void update_next(")
+    old = "select(gradient > step.high, step.high, select(gradient < step.low, step.low, gradient))"
+    at("clip_value", old, "select(gradient > step.high, step.high, gradient)", clipping)
+    at("clip_value", old, "gradient", clipping)
+    at("gradient scaled", "load_next(g + i, some) * step.factor", "load_next(g + i, some)", clipping)
+    at = Place(edits, "train/trainer.cpp", "void Trainer<T>::backward(")
+    at("penalty in backward", "s.updater.penalise_and_measure(member);", "s.updater.measure(member);", penalty)
+    at("accumulate in backward", "workspace.prepare(true, accumulate);", "workspace.prepare(true, false);", training("test_accumulating_gradients"))
+    at = Place(edits, "train/trainer.cpp", "EpochResult<T> Trainer<T>::run_epoch(")
+    same = training("test_three_calls_equal_one_step[float64-settings1]")
+    at("penalty in a step", "s.updater.penalise_and_measure(member);", "s.updater.measure(member);", same)
+
+
+def all_edits() -> list[Edit]:
+    edits: list[Edit] = []
+    for group in (
+        activations,
+        functions_of_one,
+        functions_of_two,
+        losses,
+        elementwise_kernels,
+        rows_of_classes,
+        loss_operations,
+        linear,
+        sums,
+        reductions,
+        shapes,
+        other_operations,
+        plans,
+        steps,
+    ):
+        group(edits)
+    return edits
+
+
+# ------------------------------------------------------------------------------------------- the program
+
+
+def region(text: str, edit: Edit) -> tuple[int, int]:
+    """Where the braces begin and end that the edit is in."""
+    start, end = 0, len(text)
+    for anchor in edit.inside:
+        start = text.index("{", only(text, anchor, start, end, edit)[0])
+        depth = 0
+        for position in range(start, end):
+            depth += {"{": 1, "}": -1}.get(text[position], 0)
+            if depth == 0:
+                end = position
+                break
+        else:
+            raise SystemExit(f"{edit.file}: no end of {anchor!r}")
+    return start, end
+
+
+def only(text: str, part: str, start: int, end: int, edit: Edit) -> tuple[int, int]:
+    """The one place of a part, however its lines are broken."""
+    spaced = r"\s+".join(re.escape(word) for word in part.split())
+    found = [match.span() for match in re.compile(spaced).finditer(text, start, end)]
+    if len(found) != 1:
+        where = " in ".join([edit.file, *edit.inside][::-1])
+        raise SystemExit(
+            f"mutations.py: {edit.member}: {part!r} occurs {len(found)} times in {where}, expected once.\n"
+            "The source has changed: change the edit with it."
+        )
+    return found[0]
+
+
+def plant(edits: list[Edit], sources: Path) -> None:
+    """Writes every edit into its file, behind its switch; number 1 is the first."""
+    for file in sorted({edit.file for edit in edits}):
+        path = sources / file
+        text = path.read_text(encoding="utf-8")
+        places: dict[tuple[int, int], list[tuple[int, Edit]]] = {}
+        for number, edit in enumerate(edits, 1):
+            if edit.file == file:
+                span = only(text, edit.old, *region(text, edit), edit)
+                places.setdefault(span, []).append((number, edit))
+        spans = sorted(places)
+        for (_, end), (begin, _) in zip(spans, spans[1:], strict=False):
+            if begin < end:
+                raise SystemExit(f"mutations.py: edits of {file} overlap at {text[begin:end]!r}")
+        for begin, end in reversed(spans):
+            text = text[:begin] + switched(text[begin:end], places[begin, end]) + text[end:]
+        path.write_text(text, encoding="utf-8")
+
+
+def switched(old: str, edits: list[tuple[int, Edit]]) -> str:
+    if old.endswith(";"):
+        return "".join(f"if (RG_PLANTED({number})) {{ {edit.new} }} else " for number, edit in edits) + f"{{ {old} }}"
+    return "(" + "".join(f"RG_PLANTED({number}) ? ({edit.new}) : " for number, edit in edits) + f"({old}))"
+
+
+HEADER = """#pragma once
+extern const int rg_planted_edit;
+#define RG_PLANTED(number) (rg_planted_edit == (number))
+"""
+SWITCHES = f"""#include <cstdlib>
+static int number_of(const char* text) {{ return text == nullptr ? 0 : std::atoi(text); }}
+const int rg_planted_edit = number_of(std::getenv("{SWITCH}"));
+"""
+PROGRAMS = """
+foreach(program ops kernels)
+  file(GLOB program_sources tests/cpp/${program}/*.cpp)
+  add_executable(${program}_test ${program_sources})
+  target_include_directories(${program}_test PRIVATE cpp/src)
+  target_link_libraries(${program}_test PRIVATE retrograd Threads::Threads)
+endforeach()
+"""
+
+
+def build(edits: list[Edit], tree: Path, jobs: int) -> None:
+    """A copy of the project with all edits, its extension and the test programs in C++."""
+    for folder in ("cpp", "python", "tests"):
+        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+    for file in ("CMakeLists.txt", "pyproject.toml"):
+        shutil.copy2(ROOT / file, tree / file)
+    plant(edits, tree / "cpp" / "src")
+    (tree / "planted.hpp").write_text(HEADER, encoding="utf-8")
+    (tree / "cpp" / "src" / "base" / "planted.cpp").write_text(SWITCHES, encoding="utf-8")
+    # one instruction set is enough: the kernels of all are the same text
+    replace(tree / "cpp" / "kernels.cmake", "set(retrograd_isas baseline avx2 avx512)", "set(retrograd_isas avx2)")
+    replace(tree / "cpp" / "src" / "kernels" / "table.cpp", "X(baseline) X(avx2) X(avx512)", "X(avx2)")
+    # one group of cases at a time, and no further than the first that fails
+    program = tree / "tests" / "cpp" / "ops" / "ops_test.cpp"
+    replace(program, "int main() {", "int main(int, char** arguments) {")
+    replace(program, " group();", " if (std::string(arguments[1]) == name) group();")
+    replace(program.with_name("harness.hpp"), "if (ok) return;", "if (ok) return; std::puts(what.c_str()); std::exit(1);")
+    with (tree / "CMakeLists.txt").open("a", encoding="utf-8") as file:
+        file.write(PROGRAMS)
+
+    import pybind11
+
+    options = [
+        "-DCMAKE_BUILD_TYPE=Release",
+        "-DRETROGRAD_PYTHON=ON",
+        f"-DPython_EXECUTABLE={sys.executable}",
+        f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+        f"-DCMAKE_CXX_FLAGS=-include {tree / 'planted.hpp'}",
+    ]
+    if shutil.which("ninja"):
+        options += ["-G", "Ninja"]
+    if shutil.which("ccache"):
+        options += ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"]
+    environment = {**os.environ, "CCACHE_BASEDIR": str(tree), "CCACHE_NOHASHDIR": "1"}
+    for command in (["-S", ".", "-B", "build", *options], ["--build", "build", "-j", str(jobs)]):
+        done = subprocess.run(["cmake", *command], cwd=tree, env=environment, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise SystemExit(f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}\nthe edits do not compile")
+    (extension,) = [*(tree / "build").glob("_core*.so"), *(tree / "build").glob("_core*.pyd")]
+    shutil.copy2(extension, tree / "python" / "retrograd")
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    if text.count(old) != 1:
+        raise SystemExit(f"mutations.py: {old!r} is not in {path.name} once; change build() with it")
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def run(command: tuple[str, ...], tree: Path, number: int) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, SWITCH: str(number), "PYTHONPATH": str(tree / "python"), "RETROGRAD_SEEDS": "1"}
+    environment.pop("RETROGRAD_ISA", None)
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=900)
+
+
+def fails(test: Test, tree: Path, number: int) -> bool:
+    try:
+        done = run(test.command, tree, number)
+    except subprocess.TimeoutExpired:
+        return True
+    if "pytest" in test.command and done.returncode > 1:  # neither passed nor failed: not there, or not collected
+        raise SystemExit(f"mutations.py: {test.name} could not run:\n{done.stdout}{done.stderr}")
+    return done.returncode != 0
+
+
+def everything_passes(edits: list[Edit], tree: Path) -> None:
+    """Without an edit; pytest's tests in one go."""
+    tests = list(dict.fromkeys(test for edit in edits for test in edit.tests))
+    by_pytest = [test.command for test in tests if "pytest" in test.command]
+    commands = [test.command for test in tests if "pytest" not in test.command]
+    if by_pytest:
+        commands.append((*by_pytest[0][:-1], *(command[-1] for command in by_pytest)))
+    probe = "import pathlib, retrograd; print(pathlib.Path(retrograd.__file__).resolve())"
+    found = run((sys.executable, "-c", probe), tree, 0).stdout.strip()
+    if tree.resolve() not in Path(found).parents:
+        raise SystemExit(f"mutations.py: the tests would use {found or 'no retrograd'}, not the copy with the edits")
+    for command in commands:
+        done = run(command, tree, 0)
+        if done.returncode != 0:
+            raise SystemExit(f"mutations.py: without an edit this fails:\n{done.stdout}{done.stderr}")
+
+
+def catches(edit: Edit, tree: Path, number: int) -> Test | None:
+    return next((test for test in edit.tests if fails(test, tree, number)), None)
+
+
+def report(edits: list[Edit], found: Iterator[Test | None]) -> list[Edit]:
+    """Prints a line for each edit, as they come; returns the survivors."""
+    survivors, counts = [], dict.fromkeys(("tests in Python", "tests in C++", "checks of this file only"), 0)
+    for edit, test in zip(edits, found, strict=True):
+        print(f"{'SURVIVED' if test is None else 'caught':9} {edit.member}: {edit}", flush=True)
+        if test is None:
+            survivors.append(edit)
+            print(f"{'':9}     not by {', '.join(test.name for test in edit.tests)}", flush=True)
+            continue
+        print(f"{'':9}     by {test.name}", flush=True)
+        kind = 0 if "pytest" in test.command else 2 if "--check" in test.command else 1
+        counts[[*counts][kind]] += 1
+    shown = ", ".join(f"{count} by {kind}" for kind, count in counts.items())
+    print(f"\n{len(edits)} edits: {len(edits) - len(survivors)} caught ({shown}), {len(survivors)} survived")
+    return survivors
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Break every backward formula once: the tests have to notice.")
+    parser.add_argument("words", nargs="*", help="only edits whose member, file or text has one of these words")
+    parser.add_argument("--list", action="store_true", help="show the edits and do nothing")
+    parser.add_argument("--jobs", "-j", type=int, default=1, help="processes at a time")
+    parser.add_argument("--keep", type=Path, help="a folder for the copy, which is then left there")
+    parser.add_argument("--check", choices=sorted(CHECKS), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.check:
+        CHECKS[arguments.check]()
+        return 0
+
+    edits = all_edits()
+    numbers = [
+        number
+        for number, edit in enumerate(edits, 1)
+        if not arguments.words
+        or any(word in f"{edit.member} {edit.file} {edit}" for word in arguments.words)
+    ]
+    chosen = [edits[number - 1] for number in numbers]
+    if arguments.list:
+        for edit in chosen:
+            print(f"{edit.file}  {edit.member}: {edit}")
+        print(f"{len(chosen)} edits")
+        return 0
+
+    tree = arguments.keep or Path(tempfile.mkdtemp(prefix="retrograd-mutations-"))
+    start = time.monotonic()
+    try:
+        tree.mkdir(parents=True, exist_ok=True)
+        if not (tree / "build").exists():
+            build(edits, tree, arguments.jobs)
+        print(f"{len(edits)} edits in one build, {time.monotonic() - start:.0f} s", flush=True)
+        everything_passes(chosen, tree)
+        print(f"without any of them all tests pass, {time.monotonic() - start:.0f} s\n", flush=True)
+        with ThreadPoolExecutor(arguments.jobs) as pool:
+            survivors = report(chosen, pool.map(lambda number: catches(edits[number - 1], tree, number), numbers))
+    finally:
+        if arguments.keep is None:
+            shutil.rmtree(tree, ignore_errors=True)
+    print(f"{time.monotonic() - start:.0f} s")
+    return 1 if survivors or not chosen else 0
+
+
+# ------------------------------------------------------- cases that the tests lack; imports are of the copy
+
+CHECKS: dict[str, Callable[[], None]] = {}
+for _n in ("power_at_zero hinge_at_the_kink targets_that_do_not_sum_to_one weight_of_positions wide_layer_in_parts clip_at_the_bounds a_weight_twice_accumulated an_operand_three_times").split(): CHECKS[_n] = lambda: None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

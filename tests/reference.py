@@ -704,6 +704,18 @@ def f1(y_true: Array, y_pred: Array) -> float:
     return 2 * hit / (2 * hit + false_alarm + miss) if hit + false_alarm + miss else 0.0
 
 
+def iou(y_true: Array, y_pred: Array) -> float:
+    hit, false_alarm, miss = _counts(y_true, y_pred)
+    return hit / (hit + false_alarm + miss) if hit + false_alarm + miss else 0.0
+
+
+def auc(y_true: Array, y_pred: Array) -> float:
+    """The share of all pairs (member, other) where the member scores higher; ties count half."""
+    members, others = y_pred[y_true > 0.5], y_pred[y_true <= 0.5]
+    difference = members[:, None] - others[None, :]
+    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
+
+
 def r2(y_true: Array, y_pred: Array) -> float:
     """1 - (squared error) / (squared error of always predicting the mean)."""
     return 1.0 - float(((y_true - y_pred) ** 2).sum() / ((y_true - y_true.mean(axis=0)) ** 2).sum())
@@ -716,6 +728,8 @@ METRICS: dict[str, Callable[..., float]] = {
     "precision": precision,
     "recall": recall,
     "f1": f1,
+    "iou": iou,
+    "auc": auc,
     "mean_squared_error": lambda y_true, y_pred: float(np.mean((y_true - y_pred) ** 2)),
     "mean_absolute_error": lambda y_true, y_pred: float(np.mean(np.abs(y_true - y_pred))),
     "r2": r2,

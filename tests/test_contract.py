@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,6 @@ class Row:
     differentiable: bool = True
     draw: Callable[[np.random.Generator, tuple[int, ...]], Array] | None = None
     index: bool = False  # the last input holds indices 0..3
-    tags: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _positive(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -769,17 +768,15 @@ def test_row_slope(name: str) -> None:
     trainer = trained(nodes, [row.make(*operands)], "float64")
     data = x if len(x) > 1 else x[0]
     y = np.zeros((len(x[0]), 1))
-    error = min(slope_error(trainer, data, y, (name, attempt)) for attempt in range(2))
-    assert error < 1e-8
+    for attempt in range(3):
+        assert slope_error(trainer, data, y, (name, attempt)) < 1e-8
 
 
-@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if not row.differentiable])
+@pytest.mark.parametrize("name", [n for n, row in ROWS.items() if not (row.differentiable or row.index)])
 def test_row_without_a_derivative(name: str) -> None:
     """No gradient passes, so a parameter behind it is refused by name, and one beside it gets none of it."""
     row, x = ROWS[name], row_data(name, ROWS[name])
     nodes = row_nodes(row)
-    if row.index:
-        return  # indices have no parameter behind them
     shift = rg.Variable(np.zeros(row.shapes[0]), name="behind")
     blocked = row.make(*[ops.add(node, shift) for node in nodes])
     trainer = trained(nodes, [blocked], "float64")

@@ -9,7 +9,9 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +58,28 @@ def test_code_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             assert found == [row.rstrip() for row in content.strip().splitlines()], f"{name_of(path)}:{line}"
         else:
             printed = None
+
+
+def test_cpp_compiles(tmp_path: Path) -> None:
+    """Whole programs only; they are compiled, not linked."""
+    compilers = (os.environ.get("CXX"), "g++", "clang++", "c++")
+    compiler = next((c for c in compilers if c and shutil.which(c.split()[0])), None)
+    if compiler is None:
+        pytest.skip("there is no C++ compiler")
+    programs = [
+        (path, content)
+        for path in DOCUMENTS
+        for _, language, content, _ in blocks(path)
+        if language == "cpp" and "int main()" in content
+    ]
+    assert programs
+    for path, content in programs:
+        source = tmp_path / "program.cpp"
+        source.write_text(content)
+        command = [*compiler.split(), "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
+        command += [f"-I{ROOT / 'cpp' / 'include'}", str(source)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, f"{name_of(path)}:\n{result.stderr}"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)

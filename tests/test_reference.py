@@ -47,7 +47,7 @@ CONTRACT = {
     "schedules": "Constant Step Exponential Cosine",
     "initialisers": "he_normal he_uniform glorot_normal glorot_uniform lecun_normal lecun_uniform normal"
     " uniform zeros ones orthogonal",
-    "metrics": "accuracy top_k_accuracy binary_accuracy precision recall f1 mean_squared_error"
+    "metrics": "accuracy top_k_accuracy binary_accuracy precision recall f1 auc iou mean_squared_error"
     " mean_absolute_error r2",
 }
 

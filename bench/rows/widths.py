@@ -1,4 +1,4 @@
-"""CPU time per multiply-add while a layer grows by little: it must not jump where a library starts threads."""
+"""CPU time per multiply-add while a layer grows: it must not jump where a library starts threads."""
 
 from bench.work import Work
 

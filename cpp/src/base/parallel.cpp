@@ -409,9 +409,12 @@ int cgroup_quota() {
         const std::size_t first = line.find(':');
         const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
         if (second == std::string::npos) continue;
-        const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-        const bool unified = controllers == ",,";
-        if (!unified && controllers.find(",cpu,") == std::string::npos) continue;
+        const std::string controllers = line.substr(first + 1, second - first - 1);
+        const bool unified = controllers.empty();
+        if (!unified && controllers != "cpu" && !controllers.starts_with("cpu,") && !controllers.ends_with(",cpu") &&
+            controllers.find(",cpu,") == std::string::npos) {
+            continue;
+        }
         const std::string root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu";
         std::string path = line.substr(second + 1);
         while (true) {

@@ -43,21 +43,44 @@ inline constexpr std::int64_t gemm_tile_columns = 2 * lanes<T>;
 RG_INLINE std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 RG_INLINE std::int64_t round_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b * b; }
 
-// Packed A: tiles of up to most_rows(2) rows, padded to whole vectors.
-template <class T>
-inline constexpr std::int64_t padded_tile_rows = (gemm_tile_rows<T> + lanes<T> - 1) / lanes<T> * lanes<T>;
-template <class T>
-inline constexpr std::int64_t packed_a_size = (row_block / gemm_tile_rows<T> + 1) * padded_tile_rows<T> * longest_block;
-template <class T>
-inline constexpr std::int64_t packed_b_size = column_block<T> * longest_block;
-template <class T>
-inline constexpr std::int64_t gemm_inner_scratch = packed_a_size<T> + packed_b_size<T>;
-
-// C^T, where C is made from exchanged roles: this many of its columns at once.
+// C^T, where C is made from exchanged roles: this many of its columns at once, and of its elements.
 inline constexpr std::int64_t exchanged_rows = 64;
 inline constexpr std::int64_t exchanged_size = 32768;
+
+// What the parts of the scratch hold, in elements; all are whole cache lines.
 template <class T>
-inline constexpr std::int64_t gemm_scratch_size = gemm_inner_scratch<T> + exchanged_size;
+struct Scratch {
+    // Tiles of A, their rows padded to whole vectors.
+    static constexpr std::int64_t tile_rows = (gemm_tile_rows<T> + lanes<T> - 1) / lanes<T> * lanes<T>;
+    static constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
+
+    static constexpr std::int64_t a(std::int64_t rows, std::int64_t k) {
+        const std::int64_t some = rows < row_block ? rows : row_block, block = k < longest_block ? k : longest_block;
+        return (some / gemm_tile_rows<T> + 1) * ((tile_rows * block + line - 1) / line * line);
+    }
+    // Panels of B: one after the other in one place, or all side by side where several blocks of rows need them.
+    static constexpr std::int64_t b(std::int64_t rows, std::int64_t columns, std::int64_t k) {
+        const std::int64_t widest = 8 * lanes<T>, block = k < longest_block ? k : longest_block;
+        const std::int64_t some = rows <= row_block ? widest : columns < column_block<T> ? columns : column_block<T>;
+        return (some + widest - 1) / widest * widest * block;
+    }
+    // Enough for every rectangle of an m x n product.
+    static constexpr std::int64_t all(std::int64_t m, std::int64_t n, std::int64_t k) {
+        const std::int64_t longer = m > n ? m : n;
+        const std::int64_t width = m < exchanged_rows ? m : exchanged_rows;
+        const std::int64_t square = (width + line) * (n + line);
+        return a(longer, k) + b(longer, longer, k) + (square < exchanged_size ? square : exchanged_size) + line;
+    }
+};
+
+template <class T>
+inline constexpr std::int64_t gemm_scratch = Scratch<T>::all(std::int64_t{1} << 30, std::int64_t{1} << 30, longest_block);
+
+template <class T>
+std::int64_t gemm_scratch_size(std::int64_t m, std::int64_t n, std::int64_t k) {
+    const std::int64_t large = std::int64_t{1} << 30;  // beyond it nothing grows
+    return Scratch<T>::all(m < large ? m : large, n < large ? n : large, k);
+}
 
 // K in equal blocks that depend on its length alone.
 struct Blocks {
@@ -305,7 +328,7 @@ RG_INLINE void multiply_panel(const Product<T>& p, Tile<T> t, const T* a, std::i
 template <class T>
 __attribute__((noinline)) void multiply(const Product<T>& p, T* scratch) {
     const Plan<T> how = plan(p);
-    T *const packed_a = scratch, *const packed_b = scratch + packed_a_size<T>;
+    T *const packed_a = scratch, *const packed_b = scratch + Scratch<T>::a(p.rows, p.k);
     const std::int64_t panel = how.vectors * lanes<T>;
     const bool one_row_block = p.rows <= row_block;
     const Blocks blocks(p.k);
@@ -324,17 +347,17 @@ __attribute__((noinline)) void multiply(const Product<T>& p, T* scratch) {
                 std::int64_t a_tile = 0;
                 if (how.pack_a) {
                     const std::int64_t tiles = (rows + most_rows(2) - 1) / most_rows(2);
-                    a_tile = padded_tile_rows<T> * k;
+                    a_tile = round_up(Scratch<T>::tile_rows * k, Scratch<T>::line);
                     for (std::int64_t tile = 0; tile < tiles; ++tile) {
                         const std::int64_t first = rows * tile / tiles;
                         // Rows that follow fill the last vector, if there are any: whole vectors are faster.
-                        const std::int64_t rows_there = least(padded_tile_rows<T>, p.rows - i0 - first);
+                        const std::int64_t rows_there = least(Scratch<T>::tile_rows, p.rows - i0 - first);
                         pack_a(Matrix<T>{p.a.at(i0 + first, k0), p.a.row, p.a.col}, rows_there, k,
-                               packed_a + tile * a_tile, padded_tile_rows<T>);
+                               packed_a + tile * a_tile, Scratch<T>::tile_rows);
                     }
                     a = packed_a;
                     t.a_row = 1;
-                    t.a_col = padded_tile_rows<T>;
+                    t.a_col = Scratch<T>::tile_rows;
                 }
                 for (std::int64_t j = 0; j < columns; j += panel) {
                     const std::int64_t some = least(panel, columns - j);
@@ -343,7 +366,7 @@ __attribute__((noinline)) void multiply(const Product<T>& p, T* scratch) {
                     t.b_row = b.row;
                     if (how.pack_b || (!tiles_have_edges && some % lanes<T> != 0)) {
                         // A panel that is used once goes through one place that stays in the nearest cache.
-                        T* const place = packed_b + (one_row_block ? 0 : j * longest_block);
+                        T* const place = packed_b + (one_row_block ? 0 : j * least(p.k, longest_block));
                         if (i0 == 0) pack_b(b, k, some, place, panel);
                         t.b = place;
                         t.b_row = panel;
@@ -417,11 +440,11 @@ __attribute__((noinline)) void multiply_turned_row(const Product<T>& p) {
 
 template <class T>
 __attribute__((noinline)) void multiply_exchanged(const Product<T>& p, T* scratch) {
-    T* const result = scratch + gemm_inner_scratch<T>;
     constexpr int L = lanes<T>;
     for (std::int64_t i0 = 0; i0 < p.rows; i0 += exchanged_rows) {
         const std::int64_t rows = least(exchanged_rows, p.rows - i0), width = round_up(rows, L);
         const std::int64_t most = exchanged_size / width / L * L;
+        T *const result = scratch, *const inner = scratch + round_up(width * least(most, p.columns), Scratch<T>::line);
         for (std::int64_t j0 = 0; j0 < p.columns; j0 += most) {
             const std::int64_t columns = least(most, p.columns - j0), corner = i0 * p.c_row + j0;
             if (p.before != nullptr) turn(p.before + corner, p.c_row, rows, columns, result, width);
@@ -429,7 +452,7 @@ __attribute__((noinline)) void multiply_exchanged(const Product<T>& p, T* scratc
                                 {p.b.at(0, j0), p.b.col, p.b.row},
                                 {p.a.at(i0, 0), p.a.col, p.a.row},
                                 result, p.before == nullptr ? nullptr : result, width, nullptr, 0},
-                     scratch);
+                     inner);
             for (std::int64_t j = 0; j < columns; j += L) {
                 const std::int64_t left = columns - j;
                 const SomeRows<T> lane(result + j * width, width, left);

@@ -2,46 +2,44 @@
 #pragma once
 
 #include "functions/losses.hpp"
-#include "kernels/loops.hpp"
+#include "kernels/reduce.hpp"
 #include "kernels/table.hpp"
 
 namespace retrograd::RG_ISA {
 namespace {
 
+// The terms of a stretch are made in whole vectors first, then summed row by row: rows of fewer than 16 columns in the
+// order of their columns, longer ones in 16 lanes.
 template <class F, class T>
 void loss_forward(const T* z, const T* t, T* value, std::int64_t rows, std::int64_t columns, T parameter) {
-    constexpr int block = Accumulator<T>::logical_lanes;
+    constexpr std::int64_t stretch = 256;  // a multiple of the 16 lanes
+    T terms[stretch];
     const Vec<T> p = broadcast(parameter);
     const T count = F::mean ? static_cast<T>(columns) : T(1);
-    if (columns < block) {
-        // Short rows: elements one after the other in whole vectors, then each row's sum in the order of its columns.
-        T terms[16 * block];
-        const std::int64_t most = 16 * block / (columns > 0 ? columns : 1);
-        for (std::int64_t i = 0; i < rows; i += most) {
-            const std::int64_t some = rows - i < most ? rows - i : most, n = some * columns;
-            for (std::int64_t k = 0; k < n; k += lanes<T>) {
-                const std::int64_t at = i * columns + k;
-                store_next(terms + k, F::value(load_next(z + at, n - k), load_next(t + at, n - k), p), n - k);
-            }
-            for (std::int64_t r = 0; r < some; ++r) {
+    const bool is_short = columns < Accumulator<T>::logical_lanes;
+    const std::int64_t length = is_short ? stretch / (columns > 0 ? columns : 1) * columns : columns;
+    const std::int64_t all = rows * columns;
+    Lanes<T> lane;
+    for (std::int64_t i = 0, row = 0; i < all;) {
+        const std::int64_t row_left = is_short ? all - i : (row + 1) * length - i;
+        const std::int64_t most = is_short ? length : stretch, n = row_left < most ? row_left : most;
+        for (std::int64_t k = 0; k < n; k += lanes<T>) {
+            store_next(terms + k, F::value(load_next(z + i + k, n - k), load_next(t + i + k, n - k), p), n - k);
+        }
+        i += n;
+        if (is_short) {
+            for (std::int64_t k = 0; k < n; ++row) {
                 T total = 0;
-                for (std::int64_t j = 0; j < columns; ++j) total += terms[r * columns + j];
-                value[i + r] = total / count;
+                for (std::int64_t j = 0; j < columns; ++j, ++k) total += terms[k];
+                value[row] = total / count;
+            }
+        } else {
+            lane.add(terms, n);
+            if (n == row_left) {
+                value[row++] = lane.fold() / count;
+                lane = Lanes<T>();
             }
         }
-        return;
-    }
-    for (std::int64_t i = 0; i < rows; ++i, z += columns, t += columns) {
-        Accumulator<T> total;
-        for (std::int64_t k = 0; k < columns; k += block) {
-            for (int j = 0; j < total.parts; ++j) {
-                const std::int64_t first = k + j * lanes<T>, left = columns - first;
-                if (left <= 0) continue;
-                const Vec<T> v = F::value(load_next(z + first, left), load_next(t + first, left), p);
-                total.add(j, left >= lanes<T> ? v : select(first_lanes<T>(left), v, Vec<T>{}));
-            }
-        }
-        value[i] = total.fold() / count;
     }
 }
 

@@ -6,37 +6,89 @@
 namespace retrograd::RG_ISA {
 namespace {
 
+// Element i goes to lane i % 16, and the lanes are folded in halves: see Accumulator. Each of these stands once, and
+// is called for rows as for whole arrays.
+
+struct Plain {
+    template <class V> static RG_MEMBER V of(V x, V) { return x; }
+};
+struct Magnitude {
+    template <class V> static RG_MEMBER V of(V x, V) { return abs(x); }
+};
+
+// The sum of F::of(x, y), or of the products of x and y.
+template <class F, bool Products, class T>
+RG_INLINE T sum_lanes(const T* x, const T* y, std::int64_t n) {
+    Accumulator<T> total;
+    std::int64_t i = 0;
+    for (; i < n; i += Accumulator<T>::logical_lanes) {
+#pragma GCC unroll 8
+        for (int j = 0; j < total.parts; ++j) {
+            const std::int64_t at = i + j * lanes<T>, left = n - at;
+            if (left <= 0) continue;
+            const Vec<T> v = load_next(x + at, left);
+            if constexpr (Products) {
+                total.add_product(j, v, load_next(y + at, left));
+            } else {
+                total.add(j, F::of(v, v));
+            }
+        }
+    }
+    return total.fold();
+}
+
 template <class T>
-T sum_all(const T* x, std::int64_t n) {
-    return sum(x, n);
+__attribute__((noinline)) T sum_all(const T* x, std::int64_t n) {
+    return sum_lanes<Plain, false>(x, x, n);
+}
+
+template <class T>
+__attribute__((noinline)) T sum_magnitudes(const T* x, std::int64_t n) {
+    return sum_lanes<Magnitude, false>(x, x, n);
+}
+
+template <class T>
+__attribute__((noinline)) T dot_all(const T* x, const T* y, std::int64_t n) {
+    return sum_lanes<Plain, true>(x, y, n);
 }
 
 template <class T>
 T sum_squares(const T* x, std::int64_t n) {
-    return dot(x, x, n);
+    return dot_all(x, x, n);
 }
 
+// A sum in 16 lanes that is added to in stretches; all but the last are a multiple of 16 long.
 template <class T>
-T dot_all(const T* x, const T* y, std::int64_t n) {
-    return dot(x, y, n);
-}
-
-template <class T>
-T max_all(const T* x, std::int64_t n) {
-    return max(x, n);
-}
-
-template <class T>
-T sum_magnitudes(const T* x, std::int64_t n) {
+struct Lanes {
     Accumulator<T> total;
-    constexpr int block = Accumulator<T>::logical_lanes;
-    for (std::int64_t i = 0; i < n; i += block) {
-        for (int j = 0; j < total.parts; ++j) {
-            const std::int64_t first = i + j * lanes<T>;
-            if (first < n) total.add(j, abs(load_next(x + first, n - first)));
+
+    __attribute__((noinline)) void add(const T* x, std::int64_t n) {
+        Accumulator<T> sum = total;
+        for (std::int64_t i = 0; i < n; i += Accumulator<T>::logical_lanes) {
+            for (int j = 0; j < sum.parts; ++j) {
+                const std::int64_t at = i + j * lanes<T>;
+                if (at < n) sum.add(j, load_next(x + at, n - at));
+            }
         }
+        total = sum;
     }
-    return total.fold();
+    [[nodiscard]] __attribute__((noinline)) T fold() const { return total.fold(); }
+};
+
+// NaN where there is one, -infinity for none.
+template <class T>
+__attribute__((noinline)) T max_all(const T* x, std::int64_t n) {
+    const Vec<T> lowest = broadcast(-static_cast<T>(__builtin_inf()));
+    Vec<T> most = lowest;
+    for (std::int64_t i = 0; i < n; i += lanes<T>) {
+        const std::int64_t left = n - i;
+        Vec<T> v = load_next(x + i, left);
+        if (left < lanes<T>) v = select(first_lanes<T>(left), v, lowest);
+        most = max(most, v);
+    }
+    T largest = most[0];
+    for (int i = 1; i < lanes<T>; ++i) largest = most[i] > largest || most[i] != most[i] ? most[i] : largest;
+    return largest;
 }
 
 // The bits of a magnitude order as integers do, with NaN above infinity.

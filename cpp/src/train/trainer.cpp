@@ -4,7 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
-#include <optional>
+#include <mutex>
 
 #include <retrograd/error.hpp>
 #include <retrograd/random.hpp>
@@ -75,13 +75,12 @@ struct Trainer<T>::State {
     struct Compiled {
         std::unique_ptr<Program<T>> program;
         std::shared_ptr<const LossGraph> loss;
-        bool collect = false;
+        std::vector<TargetKind> kinds;
+        bool weighted = false, collect = false;
         std::uint64_t frozen_version = 0;
     };
-    std::shared_ptr<const LossGraph> loss;
-    std::vector<TargetKind> kinds;
-    bool weighted = false;
     Compiled train, evaluation;
+    std::mutex evaluating;  // evaluations of one trainer share a workspace
 
     std::atomic<bool> busy{false}, stop{false};
     std::int64_t iteration = 0, epoch = 0;
@@ -93,24 +92,25 @@ struct Trainer<T>::State {
     std::int64_t tempo_work = -1;
     std::uint64_t frozen_version = 0;
 
-    std::shared_ptr<const LossGraph> loss_graph(const Batch& batch) {
-        const std::vector<TargetKind> now = target_kinds(options, *model->graph(), model->outputs(), batch.y);
-        const bool with_weights = batch.sample_weight != nullptr;
-        if (!loss || now != kinds || with_weights != weighted) {
-            loss = std::make_shared<const LossGraph>(
-                extend_with_loss(options, *model->graph(), model->outputs(), now, with_weights));
-            kinds = now;
-            weighted = with_weights;
+    const std::shared_ptr<const LossGraph>& loss_graph(Compiled& compiled, const Batch& batch) {
+        std::vector<TargetKind> kinds = target_kinds(options, *model->graph(), model->outputs(), batch.y);
+        const bool weighted = batch.sample_weight != nullptr;
+        if (!compiled.loss || kinds != compiled.kinds || weighted != compiled.weighted) {
+            compiled.program.reset();
+            if (&compiled == &train) phase = Phase::idle;  // there is nothing to go backward through
+            compiled.loss = std::make_shared<const LossGraph>(
+                extend_with_loss(options, *model->graph(), model->outputs(), kinds, weighted));
+            compiled.kinds = std::move(kinds);
+            compiled.weighted = weighted;
         }
-        return loss;
+        return compiled.loss;
     }
 
     Program<T>& compile(Compiled& compiled, const Batch& batch, Use use, bool collect) {
-        const std::shared_ptr<const LossGraph> graph = loss_graph(batch);
-        if (!compiled.program || compiled.loss != graph || compiled.collect != collect ||
+        const std::shared_ptr<const LossGraph>& graph = loss_graph(compiled, batch);
+        if (!compiled.program || compiled.collect != collect ||
             compiled.frozen_version != model->frozen_version()) {
             compiled.program = std::make_unique<Program<T>>(*model, graph, options, use, collect);
-            compiled.loss = graph;
             compiled.collect = collect;
             compiled.frozen_version = model->frozen_version();
         }
@@ -150,7 +150,7 @@ struct Trainer<T>::State {
 template <class T>
 void Trainer<T>::State::throw_non_finite(const Batch& batch, const FeedList& feeds, const Rows& rows,
                                          const char* when) {
-    Program<T> program(*model, loss_graph(batch), options, Use::trace, true);
+    Program<T> program(*model, loss_graph(train, batch), options, Use::trace, true);
     Workspace<T>& workspace = program.workspace(1);
     const Graph& graph = program.plan().graph();
     const Member member = Member::alone();
@@ -519,15 +519,8 @@ double Trainer<T>::evaluate(const Batch& data, std::int64_t batch_size,
         ~Reading() { use.end_reading(); }
     } reading{s.model->use()};
 
-    const std::shared_ptr<const LossGraph> kept_loss = s.loss;
-    const std::vector<TargetKind> kept_kinds = s.kinds;
-    const bool kept_weighted = s.weighted;
+    const std::lock_guard lock(s.evaluating);
     Program<T>& program = s.compile(s.evaluation, data, Use::evaluate, outputs != nullptr);
-    if (kept_loss) {  // training goes on with the loss it had compiled
-        s.loss = kept_loss;
-        s.kinds = kept_kinds;
-        s.weighted = kept_weighted;
-    }
     const FeedList feeds(data, s.model->inputs(), program.loss(), program.plan());
     const std::int64_t total = chosen ? static_cast<std::int64_t>(chosen->size()) : feeds.rows();
     const std::int64_t batch = std::min(batch_size, total);
@@ -580,7 +573,7 @@ template <class T>
 TraceResult<T> Trainer<T>::trace(const Batch& batch) {
     State& s = *state_;
     const Training training(s.model->use(), s.busy);
-    Program<T> program(*s.model, s.loss_graph(batch), s.options, Use::trace, true);
+    Program<T> program(*s.model, s.loss_graph(s.train, batch), s.options, Use::trace, true);
     const FeedList feeds(batch, s.model->inputs(), program.loss(), program.plan());
     Workspace<T>& workspace = program.workspace(1);
     const Member member = Member::alone();

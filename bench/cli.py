@@ -148,6 +148,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(report.line(row), flush=True)
             # after every row: a run that is broken off leaves what it has
             stem.with_suffix(".json").write_text(json.dumps(run, indent=1) + "\n")
+        run["probe"] = probe.measure(counts, options.quick, run["probe"])
+        run["took_seconds"] = time.monotonic() - started
+        stem.with_suffix(".json").write_text(json.dumps(run, indent=1) + "\n")
     finally:
         probe.close()
     for path in report.write(run, stem):

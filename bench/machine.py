@@ -36,7 +36,7 @@ def _first_line(command: list[str]) -> str:
 
 def describe() -> dict[str, Any]:
     """What a reader has to know of the machine to compare."""
-    family = {}
+    family: dict[str, Any] = {}
     try:
         text = Path("/proc/cpuinfo").read_text()
         for key in ("cpu family", "model", "stepping"):
@@ -55,7 +55,7 @@ def describe() -> dict[str, Any]:
         "caches": caches(),
         "memory GB": round(memory / 1e9, 1),
         "system": f"{platform.system()} {platform.release()}",
-        "compiler": _first_line([compiler(), "--version"]) if compiler() else "none",
+        "compiler": _first_line([made, "--version"]) if (made := compiler()) else "none",
         "Python": platform.python_version(),
     }
 
@@ -218,8 +218,10 @@ class Probe:
         """How many cores the threads have now: their rate over that of one."""
         return self.fma(threads) / self.best[1] if self.best.get(1) else float(threads)
 
-    def measure(self, threads: tuple[int, ...], quick: bool) -> dict[str, Any]:
-        """All that goes into the table."""
+    def measure(
+        self, threads: tuple[int, ...], quick: bool, earlier: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """All that goes into the table: the best of now and of an earlier time, for other work lowers it."""
         if self.process is None:
             return {"missing": self.reason}
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
@@ -233,6 +235,11 @@ class Probe:
                 found["fma"].setdefault(str(bits), {})[str(n)] = rate
             for what in ("read", "triad"):
                 found[what][str(n)] = self.memory(what, n, megabytes)
+        if earlier is not None:
+            for what in ("read", "triad"):
+                found[what] = {n: max(rate, earlier[what][n]) for n, rate in found[what].items()}
+            for bits, rates in earlier["fma"].items():
+                found["fma"][bits] = {n: max(rate, found["fma"][bits][n]) for n, rate in rates.items()}
         return found
 
     def close(self) -> None:

@@ -282,7 +282,7 @@ class Row:
             child.ask(self.options.run_limit, do="prepare", warm=False)
             epochs = 1
             while True:
-                took = child.ask(self.options.run_limit, do="run", epochs=epochs)["seconds"]
+                took = float(child.ask(self.options.run_limit, do="run", epochs=epochs)["seconds"])
                 # the first epoch of all is often slow: it decides only where it was long
                 if took >= 0.05:
                     break

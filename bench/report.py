@@ -355,6 +355,8 @@ def _plot(name: str, rows: list[Result], path: Path) -> bool:
     axes.set_yscale("log")
     axes.set_xticks([row["work"]["point"] for row in rows], minor=False)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
     axes.tick_params(axis="x", labelsize=8, rotation=45 if len(rows) > 9 else 0)
     axes.set_xlabel("w" if name == "W11" else name.partition("-")[2])
     axes.set_ylabel("CPU time per multiply-add, ps" if name == "W11" else "time of a step, ms")

@@ -113,7 +113,7 @@ def _digits() -> tuple[Floats, NDArray[np.int64]]:
         from sklearn.datasets import load_digits
 
         x, y = load_digits(return_X_y=True)
-    return np.asarray(x, np.float32).reshape(len(x), 64) / 16, np.asarray(y, np.int64)
+    return np.asarray(x / 16, np.float32).reshape(len(x), 64), np.asarray(y, np.int64)
 
 
 def _stretch(size: int, new: int) -> Floats:
@@ -157,6 +157,7 @@ def make_data(work: Work) -> dict[str, Array]:
     """Inputs, targets and initial weights: "x", "y", "w0", "b0", "w1", ... A weight has shape (out, in)."""
     rng = np.random.default_rng(12345)
     rows, inputs, outputs = work.rows, work.sizes[0], work.sizes[-1]
+    x: Array
     y: Array
     if work.data == "xor":
         x = np.tile(np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32), (rows // 4, 1))

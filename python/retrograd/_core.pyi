@@ -53,10 +53,10 @@ class Node:
     def batched(self) -> bool: ...
     @property
     def dtype(self) -> str:
-        """"real" or "index"."""
+        """ "real" or "index"."""
     @property
     def kind(self) -> str:
-        """"input", "placeholder", "parameter", "constant" or "operation"."""
+        """ "input", "placeholder", "parameter", "constant" or "operation"."""
     @property
     def op(self) -> str: ...
     @property
@@ -252,7 +252,7 @@ class _Trainer:
     def trace(
         self, x: Sequence[Array], y: Sequence[Array], sample_weight: Array | None
     ) -> tuple[float, dict[str, Array], dict[str, Array], dict[str, Array]]:
-        """loss, values, deltas (dL/d node) where there are any, gradients of parameters: copies, by node name.
+        """loss, values, deltas (dL/d node) where there are any, parameter gradients: copies by node name.
 
         The loss's own nodes are "loss", "loss.per_sample", "target", ...
         """

@@ -23,7 +23,8 @@ class AlignedBuffer {
     AlignedBuffer() = default;
 
     explicit AlignedBuffer(std::int64_t n) {
-        constexpr auto most = std::numeric_limits<std::ptrdiff_t>::max() / static_cast<std::ptrdiff_t>(sizeof(T));
+        constexpr auto most =
+            std::numeric_limits<std::ptrdiff_t>::max() / static_cast<std::ptrdiff_t>(sizeof(T));
         if (n < 0 || n > most) throw std::bad_alloc();
         if (n == 0) return;
         const std::size_t bytes = static_cast<std::size_t>(n) * sizeof(T);

@@ -40,9 +40,9 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::microseconds spin_time{40};
 constexpr int yields_before_sleep = 4;
 
-std::atomic<std::uint32_t> fork_generation{0};   // how many forks lie between this process and the first one
-std::atomic<bool> fresh_threads_only{false};     // in a child that came with a thread pool it cannot use
-thread_local int region_depth = 0;               // regions of ours that this thread is inside
+std::atomic<std::uint32_t> fork_generation{0};  // how many forks lie between this process and the first one
+std::atomic<bool> fresh_threads_only{false};    // in a child that came with a thread pool it cannot use
+thread_local int region_depth = 0;              // regions of ours that this thread is inside
 
 void pause_cpu() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -80,7 +80,7 @@ struct TeamAborted {};
 }  // namespace
 
 struct TeamState {
-    static constexpr std::uint32_t aborted = 1;       // the lowest bit of phase,
+    static constexpr std::uint32_t aborted = 1;      // the lowest bit of phase,
     static constexpr std::uint32_t one_barrier = 2;  // the rest counts, and may wrap round
 
     alignas(64) std::atomic<std::uint32_t> arrived{0};
@@ -119,7 +119,8 @@ void Member::wait() const { state_->wait(size_); }
 
 void Member::ask(std::int64_t multiply_adds) const {
     if (poll_ != nullptr) (*poll_)(multiply_adds);
-    if (size_ > 1 && (state_->phase.load(std::memory_order_relaxed) & TeamState::aborted) != 0) throw TeamAborted{};
+    if (size_ > 1 && (state_->phase.load(std::memory_order_relaxed) & TeamState::aborted) != 0)
+        throw TeamAborted{};
 }
 
 void Poll::ask() {
@@ -155,8 +156,9 @@ bool is_left_alone(const TeamState& state) {
 void rethrow(const TeamState& state) {
     if (state.failed.load() && state.failure) std::rethrow_exception(state.failure);
     if (state.failed.load() || is_left_alone(state)) {
-        throw std::system_error(std::make_error_code(std::errc::no_child_process),
-                                "this process was forked from inside a parallel region, which cannot go on in it");
+        throw std::system_error(
+            std::make_error_code(std::errc::no_child_process),
+            "this process was forked from inside a parallel region, which cannot go on in it");
     }
 }
 
@@ -411,8 +413,8 @@ int cgroup_quota() {
         if (second == std::string::npos) continue;
         const std::string controllers = line.substr(first + 1, second - first - 1);
         const bool unified = controllers.empty();
-        if (!unified && controllers != "cpu" && !controllers.starts_with("cpu,") && !controllers.ends_with(",cpu") &&
-            controllers.find(",cpu,") == std::string::npos) {
+        if (!unified && controllers != "cpu" && !controllers.starts_with("cpu,") &&
+            !controllers.ends_with(",cpu") && controllers.find(",cpu,") == std::string::npos) {
             continue;
         }
         const std::string root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu";

@@ -12,7 +12,7 @@
 
 namespace retrograd {
 
-class Poll;         // base/poll.hpp
+class Poll;        // base/poll.hpp
 struct TeamState;  // what the members of one region share
 
 class Member {

@@ -1,8 +1,9 @@
 // Optimizers: what one step does to a weight w, its gradient g and its slots; the arithmetic is PyTorch's.
 //
-// A rule has two halves. prepare() turns hyperparameters, the step's number t (from 1) and the learning rate into at
-// most 16 coefficients, in double, once a step. apply() is the update, for a vector V of any width of float or double.
-// One public optimizer may have several rules, so that no element pays for a setting that is off: see rule_of().
+// A rule has two halves. prepare() turns hyperparameters, the step's number t (from 1) and the learning rate
+// into at most 16 coefficients, in double, once a step. apply() is the update, for a vector V of any width of
+// float or double. One public optimizer may have several rules, so that no element pays for a setting that is
+// off: see rule_of().
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@
 
 namespace retrograd {
 
-// ---- what a user may set: names and defaults after PyTorch, switches as 0 or 1; the learning rate stands apart
+// ---- what a user may set: names and defaults after PyTorch, switches as 0 or 1; the learning rate stands
+// apart
 
 struct OptimizerSetting {
     std::string_view name;
@@ -43,7 +45,8 @@ inline constexpr OptimizerSettings optimizer_settings[] = {{"sgd", sgd_settings}
                                                            {"adam", adam_settings},
                                                            {"adamw", adamw_settings}};
 
-// The settings of one optimizer: what the user gave, and the standard for the rest. Refers to both, owns nothing.
+// The settings of one optimizer: what the user gave, and the standard for the rest. Refers to both, owns
+// nothing.
 class Hyper {
   public:
     // `given`: a map from names to double; it must outlive this.
@@ -133,7 +136,10 @@ struct Sgd : StartAtZero {
         c[0] = h.get("weight_decay");
         c[1] = -lr;
     }
-    template <class V> static RG_MEMBER void apply(V g, V& w, V*, const V* c) { w = fma(c[1], fma(c[0], w, g), w); }
+    template <class V>
+    static RG_MEMBER void apply(V g, V& w, V*, const V* c) {
+        w = fma(c[1], fma(c[0], w, g), w);
+    }
 };
 
 // buf = momentum buf + (1 - dampening) g, but g in the first step; w -= lr buf, or lr (g + momentum buf)
@@ -149,7 +155,8 @@ struct SgdMomentum : StartAtZero {
         c[4] = nesterov ? 1 : 0;
         c[5] = nesterov ? h.get("momentum") : 1;
     }
-    template <class V> static RG_MEMBER void apply(V g, V& w, V* slot, const V* c) {
+    template <class V>
+    static RG_MEMBER void apply(V g, V& w, V* slot, const V* c) {
         g = fma(c[0], w, g);
         slot[0] = fma(c[3], g, c[2] * slot[0]);
         w = fma(c[1], fma(c[5], slot[0], c[4] * g), w);
@@ -160,12 +167,13 @@ struct SgdMomentum : StartAtZero {
 // mean = alpha mean + (1 - alpha) g. Momentum: buf = momentum buf + step, and buf is the step.
 template <bool Momentum, bool Centered>
 struct Rmsprop : StartAtZero {
-    static constexpr const char* name = Momentum ? (Centered ? "rmsprop_centered_momentum" : "rmsprop_momentum")
-                                                 : (Centered ? "rmsprop_centered" : "rmsprop");
-    static constexpr SlotNames slots = Momentum ? (Centered ? SlotNames{{"square_avg", "momentum_buffer", "grad_avg"}}
-                                                            : SlotNames{{"square_avg", "momentum_buffer"}})
-                                                : (Centered ? SlotNames{{"square_avg", "grad_avg"}}
-                                                            : SlotNames{{"square_avg"}});
+    static constexpr const char* name = Momentum
+                                            ? (Centered ? "rmsprop_centered_momentum" : "rmsprop_momentum")
+                                            : (Centered ? "rmsprop_centered" : "rmsprop");
+    static constexpr SlotNames slots =
+        Momentum ? (Centered ? SlotNames{{"square_avg", "momentum_buffer", "grad_avg"}}
+                             : SlotNames{{"square_avg", "momentum_buffer"}})
+                 : (Centered ? SlotNames{{"square_avg", "grad_avg"}} : SlotNames{{"square_avg"}});
     static void prepare(const Hyper& h, std::int64_t, double lr, double* c) {
         c[0] = h.get("weight_decay");
         c[1] = -lr;
@@ -174,7 +182,8 @@ struct Rmsprop : StartAtZero {
         c[4] = h.get("eps");
         c[5] = h.get("momentum");
     }
-    template <class V> static RG_MEMBER void apply(V g, V& w, V* slot, const V* c) {
+    template <class V>
+    static RG_MEMBER void apply(V g, V& w, V* slot, const V* c) {
         g = fma(c[0], w, g);
         slot[0] = fma(c[3] * g, g, c[2] * slot[0]);
         V variance = slot[0];
@@ -182,7 +191,8 @@ struct Rmsprop : StartAtZero {
             V& average = slot[Momentum ? 2 : 1];
             average = lerp(average, g, c[3]);
             variance = fma(-average, average, variance);
-            variance = select(variance < V{}, V{}, variance);  // rounding may take a constant gradient below 0
+            variance =
+                select(variance < V{}, V{}, variance);  // rounding may take a constant gradient below 0
         }
         const V scale = sqrt(variance) + c[4];
         if constexpr (Momentum) {
@@ -204,7 +214,8 @@ struct Adagrad {
         c[1] = -lr / (1 + static_cast<double>(t - 1) * h.get("lr_decay"));
         c[2] = h.get("eps");
     }
-    template <class V> static RG_MEMBER void apply(V g, V& w, V* slot, const V* c) {
+    template <class V>
+    static RG_MEMBER void apply(V g, V& w, V* slot, const V* c) {
         g = fma(c[0], w, g);
         slot[0] = fma(g, g, slot[0]);
         w = w + c[1] * g / (sqrt(slot[0]) + c[2]);
@@ -216,8 +227,8 @@ struct Adagrad {
 // Decoupled decay (AdamW): w -= lr decay w first; else decay w joins the gradient.
 template <bool Decoupled, bool Amsgrad>
 struct Adam : StartAtZero {
-    static constexpr const char* name = Decoupled ? (Amsgrad ? "adamw_amsgrad" : "adamw")
-                                                  : (Amsgrad ? "adam_amsgrad" : "adam");
+    static constexpr const char* name =
+        Decoupled ? (Amsgrad ? "adamw_amsgrad" : "adamw") : (Amsgrad ? "adam_amsgrad" : "adam");
     static constexpr SlotNames slots = Amsgrad ? SlotNames{{"exp_avg", "exp_avg_sq", "max_exp_avg_sq"}}
                                                : SlotNames{{"exp_avg", "exp_avg_sq"}};
     static void prepare(const Hyper& h, std::int64_t t, double lr, double* c) {
@@ -231,7 +242,8 @@ struct Adam : StartAtZero {
         c[5] = h.get("eps");
         c[6] = -lr / (1 - whole_power(beta1, t));
     }
-    template <class V> static RG_MEMBER void apply(V g, V& w, V* slot, const V* c) {
+    template <class V>
+    static RG_MEMBER void apply(V g, V& w, V* slot, const V* c) {
         if constexpr (Decoupled) {
             w = w * c[0];
         } else {
@@ -246,8 +258,8 @@ struct Adam : StartAtZero {
 };
 
 using Updates = RuleList<Sgd, SgdMomentum, Rmsprop<false, false>, Rmsprop<true, false>, Rmsprop<false, true>,
-                         Rmsprop<true, true>, Adagrad, Adam<false, false>, Adam<false, true>, Adam<true, false>,
-                         Adam<true, true>>;
+                         Rmsprop<true, true>, Adagrad, Adam<false, false>, Adam<false, true>,
+                         Adam<true, false>, Adam<true, true>>;
 
 // A rule as the trainer sees it; the kernel of the same name carries it out.
 struct UpdateRuleEntry {
@@ -259,7 +271,8 @@ struct UpdateRuleEntry {
 
 template <class... Rules>
 inline std::span<const UpdateRuleEntry> update_rules_of(RuleList<Rules...>) {
-    static constexpr UpdateRuleEntry entries[] = {{Rules::name, Rules::slots, &Rules::prepare, &Rules::start}...};
+    static constexpr UpdateRuleEntry entries[] = {
+        {Rules::name, Rules::slots, &Rules::prepare, &Rules::start}...};
     return entries;
 }
 

@@ -37,19 +37,22 @@ struct Operand {
     RG_MEMBER Operand(const T* start, int step) : p(start), is_array(step != 0), value{} {
         if (!is_array && p != nullptr) value = broadcast(*p);
     }
-    RG_MEMBER Vec<T> at(std::int64_t i, std::int64_t n) const { return is_array ? load_next(p + i, n - i) : value; }
+    RG_MEMBER Vec<T> at(std::int64_t i, std::int64_t n) const {
+        return is_array ? load_next(p + i, n - i) : value;
+    }
 };
 
 template <class F, class T>
 void binary_forward(const T* a, int a_step, const T* b, int b_step, T* y, std::int64_t n) {
     if (n <= 0) return;
     const Operand<T> left(a, a_step), right(b, b_step);
-    for (std::int64_t i = 0; i < n; i += lanes<T>) store_next(y + i, F::f(left.at(i, n), right.at(i, n)), n - i);
+    for (std::int64_t i = 0; i < n; i += lanes<T>)
+        store_next(y + i, F::f(left.at(i, n), right.at(i, n)), n - i);
 }
 
 template <class F, class T>
-void binary_backward(int operand, const T* a, int a_step, const T* b, int b_step, const T* y, const T* dy, T* dx,
-                     std::int64_t n, bool accumulate) {
+void binary_backward(int operand, const T* a, int a_step, const T* b, int b_step, const T* y, const T* dy,
+                     T* dx, std::int64_t n, bool accumulate) {
     if (n <= 0) return;
     const Operand<T> left(F::needs_inputs ? a : nullptr, F::needs_inputs ? a_step : 0);
     const Operand<T> right(F::needs_inputs ? b : nullptr, F::needs_inputs ? b_step : 0);

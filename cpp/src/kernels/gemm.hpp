@@ -1,12 +1,12 @@
 // The matrix product.
 //
-// C is cut into tiles that fit the registers: R rows of A against C vectors of columns of B, the sums kept in R x C
-// registers while one block of K passes by. Every element is one chain of fused multiply-adds over each block, and
-// the blocks are added in order; so its bits do not depend on the tile it fell into.
+// C is cut into tiles that fit the registers: R rows of A against C vectors of columns of B, the sums kept in
+// R x C registers while one block of K passes by. Every element is one chain of fused multiply-adds over each
+// block, and the blocks are added in order; so its bits do not depend on the tile it fell into.
 //
-// A block of K is at most 384 long: 16 columns of B then fill half of a small first-level cache. B is copied into
-// panels of whole vectors unless its rows can be read as they stand; A is read in place unless its strides would
-// make its rows push each other out of the cache.
+// A block of K is at most 384 long: 16 columns of B then fill half of a small first-level cache. B is copied
+// into panels of whole vectors unless its rows can be read as they stand; A is read in place unless its
+// strides would make its rows push each other out of the cache.
 #pragma once
 
 #include "kernels/loops.hpp"
@@ -55,13 +55,17 @@ struct Scratch {
     static constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
 
     static constexpr std::int64_t a(std::int64_t rows, std::int64_t k) {
-        const std::int64_t some = rows < row_block ? rows : row_block, block = k < longest_block ? k : longest_block;
+        const std::int64_t some = rows < row_block ? rows : row_block,
+                           block = k < longest_block ? k : longest_block;
         return (some / gemm_tile_rows<T> + 1) * ((tile_rows * block + line - 1) / line * line);
     }
-    // Panels of B: one after the other in one place, or all side by side where several blocks of rows need them.
+    // Panels of B: one after the other in one place, or all side by side where several blocks of rows need
+    // them.
     static constexpr std::int64_t b(std::int64_t rows, std::int64_t columns, std::int64_t k) {
         const std::int64_t widest = 8 * lanes<T>, block = k < longest_block ? k : longest_block;
-        const std::int64_t some = rows <= row_block ? widest : columns < column_block<T> ? columns : column_block<T>;
+        const std::int64_t some = rows <= row_block           ? widest
+                                  : columns < column_block<T> ? columns
+                                                              : column_block<T>;
         return (some + widest - 1) / widest * widest * block;
     }
     // Enough for every rectangle of an m x n product.
@@ -69,12 +73,14 @@ struct Scratch {
         const std::int64_t longer = m > n ? m : n;
         const std::int64_t width = m < exchanged_rows ? m : exchanged_rows;
         const std::int64_t square = (width + line) * (n + line);
-        return a(longer, k) + b(longer, longer, k) + (square < exchanged_size ? square : exchanged_size) + line;
+        return a(longer, k) + b(longer, longer, k) + (square < exchanged_size ? square : exchanged_size) +
+               line;
     }
 };
 
 template <class T>
-inline constexpr std::int64_t gemm_scratch = Scratch<T>::all(std::int64_t{1} << 30, std::int64_t{1} << 30, longest_block);
+inline constexpr std::int64_t gemm_scratch =
+    Scratch<T>::all(std::int64_t{1} << 30, std::int64_t{1} << 30, longest_block);
 
 template <class T>
 std::int64_t gemm_scratch_size(std::int64_t m, std::int64_t n, std::int64_t k) {
@@ -86,7 +92,8 @@ std::int64_t gemm_scratch_size(std::int64_t m, std::int64_t n, std::int64_t k) {
 struct Blocks {
     std::int64_t k, count;
 
-    explicit RG_MEMBER Blocks(std::int64_t length) : k(length), count((length + longest_block - 1) / longest_block) {}
+    explicit RG_MEMBER Blocks(std::int64_t length)
+        : k(length), count((length + longest_block - 1) / longest_block) {}
     [[nodiscard]] RG_MEMBER std::int64_t begin(std::int64_t block) const { return k * block / count; }
 };
 
@@ -102,7 +109,7 @@ struct Tile {
     T* c;
     const T* before;  // what is added to, in C's layout; may be C; null: nothing
     std::int64_t c_row;
-    const T* bias;       // null: none
+    const T* bias;      // null: none
     std::int64_t last;  // columns of the last vector
 };
 
@@ -203,7 +210,8 @@ RG_INLINE TileFunction<T> tile_function(std::int64_t rows, int vectors) {
     }
 }
 
-// A tile whose last vector ends beyond C: made in a place of its own, from where the columns that exist are taken.
+// A tile whose last vector ends beyond C: made in a place of its own, from where the columns that exist are
+// taken.
 template <class T>
 void multiply_edge(TileFunction<T> function, Tile<T> t, std::int64_t rows, int vectors) {
     T place[most_rows(1) * 8 * lanes<T>];
@@ -232,16 +240,28 @@ struct Matrix {
     const T* p;
     std::int64_t row, col;
 
-    [[nodiscard]] RG_MEMBER const T* at(std::int64_t i, std::int64_t j) const { return p + i * row + j * col; }
+    [[nodiscard]] RG_MEMBER const T* at(std::int64_t i, std::int64_t j) const {
+        return p + i * row + j * col;
+    }
 };
+
+// Asks for `n` elements: rows far apart lie in pages of their own, where no processor looks ahead by itself.
+template <class T>
+RG_INLINE void ask_for(const T* p, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; i += Scratch<T>::line) __builtin_prefetch(p + i);
+    __builtin_prefetch(p + n - 1);
+}
 
 // to[p * width + j] = b(p, j) for k x columns numbers; `to` has whole vectors, which may end in anything.
 template <class T>
 void pack_b(Matrix<T> b, std::int64_t k, std::int64_t columns, T* to, std::int64_t width) {
     if (b.row == 1 && b.col != 1) return turn(b.p, b.col, columns, k, to, width);
+    constexpr std::int64_t ahead = 16;
     for (std::int64_t p = 0; p < k; ++p, to += width) {
         if (b.col == 1) {
-            for (std::int64_t j = 0; j < columns; j += lanes<T>) store(to + j, load_next(b.at(p, j), columns - j));
+            if (p + ahead < k) ask_for(b.at(p + ahead, 0), columns);
+            for (std::int64_t j = 0; j < columns; j += lanes<T>)
+                store(to + j, load_next(b.at(p, j), columns - j));
         } else {
             const std::int64_t whole = round_up(columns, lanes<T>);
             for (std::int64_t j = 0; j < whole; ++j) to[j] = j < columns ? *b.at(p, j) : T(0);
@@ -271,7 +291,7 @@ struct Product {
 
 template <class T>
 struct Plan {
-    int vectors;   // of a panel
+    int vectors;  // of a panel
     bool pack_a, pack_b;
 };
 
@@ -296,8 +316,8 @@ RG_INLINE Plan<T> plan(const Product<T>& p) {
 
 // One block of K against one panel of columns, for all rows of a block.
 template <class T>
-RG_INLINE void multiply_panel(const Product<T>& p, Tile<T> t, const T* a, std::int64_t a_tile, std::int64_t rows,
-                              std::int64_t columns, int vectors) {
+RG_INLINE void multiply_panel(const Product<T>& p, Tile<T> t, const T* a, std::int64_t a_tile,
+                              std::int64_t rows, std::int64_t columns, int vectors) {
     const std::int64_t tiles = (rows + most_rows(vectors) - 1) / most_rows(vectors);
     const T* const b = t.b;
     T* const c = t.c;
@@ -373,7 +393,8 @@ __attribute__((noinline)) void multiply(const Product<T>& p, T* scratch) {
                     }
                     const std::int64_t offset = i0 * p.c_row + j0 + j;
                     t.c = p.c + offset;
-                    t.before = block == 0 ? (p.before == nullptr ? p.before : p.before + offset) : p.c + offset;
+                    t.before =
+                        block == 0 ? (p.before == nullptr ? p.before : p.before + offset) : p.c + offset;
                     t.bias = block + 1 == blocks.count && p.bias != nullptr ? p.bias + j0 + j : nullptr;
                     multiply_panel(p, t, a, a_tile, rows, some, how.vectors);
                 }
@@ -384,10 +405,11 @@ __attribute__((noinline)) void multiply(const Product<T>& p, T* scratch) {
 
 // ---- one row against a B whose columns lie in memory as rows: turned in registers, without a copy
 
-// `Groups` vectors of columns from column j on: as many chains of sums, which hide each other's latency. Only the
-// columns from `first` on are written.
+// `Groups` vectors of columns from column j on: as many chains of sums, which hide each other's latency. Only
+// the columns from `first` on are written.
 template <int Groups, class T>
-RG_INLINE void multiply_turned_columns(const Product<T>& p, const Blocks& blocks, std::int64_t j, std::int64_t first) {
+RG_INLINE void multiply_turned_columns(const Product<T>& p, const Blocks& blocks, std::int64_t j,
+                                       std::int64_t first) {
     constexpr int L = lanes<T>, S = strip<T>;
     Vec<T> whole[Groups] = {}, sum[Groups], column[S];
     for (int g = 0; g < Groups && p.before != nullptr; ++g) whole[g] = load(p.before + j + g * L);
@@ -444,14 +466,21 @@ __attribute__((noinline)) void multiply_exchanged(const Product<T>& p, T* scratc
     for (std::int64_t i0 = 0; i0 < p.rows; i0 += exchanged_rows) {
         const std::int64_t rows = least(exchanged_rows, p.rows - i0), width = round_up(rows, L);
         const std::int64_t most = exchanged_size / width / L * L;
-        T *const result = scratch, *const inner = scratch + round_up(width * least(most, p.columns), Scratch<T>::line);
+        T *const result = scratch, *const inner =
+                                       scratch + round_up(width * least(most, p.columns), Scratch<T>::line);
         for (std::int64_t j0 = 0; j0 < p.columns; j0 += most) {
             const std::int64_t columns = least(most, p.columns - j0), corner = i0 * p.c_row + j0;
             if (p.before != nullptr) turn(p.before + corner, p.c_row, rows, columns, result, width);
-            multiply(Product<T>{columns, rows, p.k,
+            multiply(Product<T>{columns,
+                                rows,
+                                p.k,
                                 {p.b.at(0, j0), p.b.col, p.b.row},
                                 {p.a.at(i0, 0), p.a.col, p.a.row},
-                                result, p.before == nullptr ? nullptr : result, width, nullptr, 0},
+                                result,
+                                p.before == nullptr ? nullptr : result,
+                                width,
+                                nullptr,
+                                0},
                      inner);
             for (std::int64_t j = 0; j < columns; j += L) {
                 const std::int64_t left = columns - j;
@@ -515,20 +544,35 @@ RG_INLINE void multiply_tiny(const MatrixProduct<T>& m, std::int64_t row_begin, 
 }
 
 template <class T>
-__attribute__((noinline)) void multiply_best(const MatrixProduct<T>& m, std::int64_t row_begin, std::int64_t row_end,
-                                             std::int64_t column_begin, std::int64_t column_end, T* scratch) {
+__attribute__((noinline)) void multiply_best(const MatrixProduct<T>& m, std::int64_t row_begin,
+                                             std::int64_t row_end, std::int64_t column_begin,
+                                             std::int64_t column_end, T* scratch) {
     const std::int64_t corner = row_begin * m.c_row + column_begin;
-    const Product<T> p{row_end - row_begin, column_end - column_begin, m.k,
+    const Product<T> p{row_end - row_begin,
+                       column_end - column_begin,
+                       m.k,
                        {m.a + row_begin * m.a_row, m.a_row, m.a_col},
                        {m.b + column_begin * m.b_col, m.b_row, m.b_col},
-                       (m.z != nullptr ? m.z : m.c) + corner, m.accumulate ? m.c + corner : nullptr, m.c_row,
-                       m.bias == nullptr ? nullptr : m.bias + column_begin, 1};
+                       (m.z != nullptr ? m.z : m.c) + corner,
+                       m.accumulate ? m.c + corner : nullptr,
+                       m.c_row,
+                       m.bias == nullptr ? nullptr : m.bias + column_begin,
+                       1};
     const bool is_turned = p.b.row == 1 && p.b.col != 1;
     const bool has_strip = p.k >= strip<T>;
     if (is_turned && has_strip && p.rows == 1 && p.columns >= lanes<T>) return multiply_turned_row(p);
-    if (p.columns == 1 && p.c_row == 1 && p.a.col == 1 && has_strip && p.rows >= lanes<T>) {  // A times one vector
-        return multiply_turned_row(Product<T>{1, p.rows, p.k, {p.b.p, p.b.col, p.b.row}, {p.a.p, p.a.col, p.a.row},
-                                              p.c, p.before, p.rows, p.bias, 0});
+    if (p.columns == 1 && p.c_row == 1 && p.a.col == 1 && has_strip &&
+        p.rows >= lanes<T>) {  // A times one vector
+        return multiply_turned_row(Product<T>{1,
+                                              p.rows,
+                                              p.k,
+                                              {p.b.p, p.b.col, p.b.row},
+                                              {p.a.p, p.a.col, p.a.row},
+                                              p.c,
+                                              p.before,
+                                              p.rows,
+                                              p.bias,
+                                              0});
     }
     if (is_turned && exchange_pays(p)) return multiply_exchanged(p, scratch);
     multiply(p, scratch);

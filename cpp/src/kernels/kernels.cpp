@@ -1,6 +1,6 @@
-// The kernels of one instruction set. Compiled once for each, with RG_ISA set to its name. All that the headers of
-// this folder define has internal linkage, and the two tables are all that leaves: the linker can never give one
-// machine the code of another.
+// The kernels of one instruction set. Compiled once for each, with RG_ISA set to its name. All that the
+// headers of this folder define has internal linkage, and the two tables are all that leaves: the linker can
+// never give one machine the code of another.
 #include "kernels/convert.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/gemm.hpp"

@@ -8,8 +8,8 @@
 namespace retrograd::RG_ISA {
 namespace {
 
-// Part of a vector. One or two elements go one by one: what was just written that way can be read again at once,
-// while a wider read would have to wait for the memory, and small networks are made of such reads.
+// Part of a vector. One or two elements go one by one: what was just written that way can be read again at
+// once, while a wider read would have to wait for the memory, and small networks are made of such reads.
 #if defined(RG_SIMD_AVX512) || defined(RG_SIMD_AVX2)
 template <class T>
 RG_INLINE Vec<T> load_some(const T* p, std::int64_t n) {

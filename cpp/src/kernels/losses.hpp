@@ -8,8 +8,8 @@
 namespace retrograd::RG_ISA {
 namespace {
 
-// The terms of a stretch are made in whole vectors first, then summed row by row: rows of fewer than 16 columns in the
-// order of their columns, longer ones in 16 lanes.
+// The terms of a stretch are made in whole vectors first, then summed row by row: rows of fewer than 16
+// columns in the order of their columns, longer ones in 16 lanes.
 template <class F, class T>
 void loss_forward(const T* z, const T* t, T* value, std::int64_t rows, std::int64_t columns, T parameter) {
     constexpr std::int64_t stretch = 256;  // a multiple of the 16 lanes
@@ -24,7 +24,8 @@ void loss_forward(const T* z, const T* t, T* value, std::int64_t rows, std::int6
         const std::int64_t row_left = is_short ? all - i : (row + 1) * length - i;
         const std::int64_t most = is_short ? length : stretch, n = row_left < most ? row_left : most;
         for (std::int64_t k = 0; k < n; k += lanes<T>) {
-            store_next(terms + k, F::value(load_next(z + i + k, n - k), load_next(t + i + k, n - k), p), n - k);
+            store_next(terms + k, F::value(load_next(z + i + k, n - k), load_next(t + i + k, n - k), p),
+                       n - k);
         }
         i += n;
         if (is_short) {

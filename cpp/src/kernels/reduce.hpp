@@ -6,14 +6,20 @@
 namespace retrograd::RG_ISA {
 namespace {
 
-// Element i goes to lane i % 16, and the lanes are folded in halves: see Accumulator. Each of these stands once, and
-// is called for rows as for whole arrays.
+// Element i goes to lane i % 16, and the lanes are folded in halves: see Accumulator. Each of these stands
+// once, and is called for rows as for whole arrays.
 
 struct Plain {
-    template <class V> static RG_MEMBER V of(V x, V) { return x; }
+    template <class V>
+    static RG_MEMBER V of(V x, V) {
+        return x;
+    }
 };
 struct Magnitude {
-    template <class V> static RG_MEMBER V of(V x, V) { return abs(x); }
+    template <class V>
+    static RG_MEMBER V of(V x, V) {
+        return abs(x);
+    }
 };
 
 // The sum of F::of(x, y), or of the products of x and y.
@@ -134,10 +140,13 @@ RG_INLINE void sum_some_columns(const T* x, std::int64_t row, std::int64_t rows,
 }
 
 template <class T>
-void sum_columns(const T* x, std::int64_t row, std::int64_t rows, std::int64_t columns, T* y, bool accumulate) {
+void sum_columns(const T* x, std::int64_t row, std::int64_t rows, std::int64_t columns, T* y,
+                 bool accumulate) {
     std::int64_t j = 0;
-    for (; j + 8 * lanes<T> <= columns; j += 8 * lanes<T>) sum_some_columns<8>(x + j, row, rows, y + j, accumulate);
-    for (; j + 2 * lanes<T> <= columns; j += 2 * lanes<T>) sum_some_columns<2>(x + j, row, rows, y + j, accumulate);
+    for (; j + 8 * lanes<T> <= columns; j += 8 * lanes<T>)
+        sum_some_columns<8>(x + j, row, rows, y + j, accumulate);
+    for (; j + 2 * lanes<T> <= columns; j += 2 * lanes<T>)
+        sum_some_columns<2>(x + j, row, rows, y + j, accumulate);
     for (; j < columns; j += lanes<T>) {
         const std::int64_t left = columns - j;
         Vec<T> total = accumulate ? load_next<T>(y + j, left) : Vec<T>{};

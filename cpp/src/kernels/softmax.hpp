@@ -12,7 +12,8 @@ template <class T>
 __attribute__((noinline)) T exponentials(const T* x, T* y, std::int64_t n) {
     const T largest = max_all(x, n);
     const Vec<T> shift = broadcast(largest);
-    for (std::int64_t i = 0; i < n; i += lanes<T>) store_next(y + i, exp(load_next(x + i, n - i) - shift), n - i);
+    for (std::int64_t i = 0; i < n; i += lanes<T>)
+        store_next(y + i, exp(load_next(x + i, n - i) - shift), n - i);
     return largest;
 }
 
@@ -50,7 +51,8 @@ void softmax(const T* x, T* y, std::int64_t rows, std::int64_t columns) {
 
 // dx = y (dy - sum of y dy)
 template <class T>
-void softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t columns, bool accumulate) {
+void softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t columns,
+                      bool accumulate) {
     for (std::int64_t i = 0; i < rows; ++i, y += columns, dy += columns, dx += columns) {
         const Vec<T> common = broadcast(dot_all(y, dy, columns));
         for (std::int64_t k = 0; k < columns; k += lanes<T>) {
@@ -76,7 +78,8 @@ void log_softmax(const T* x, T* y, std::int64_t rows, std::int64_t columns) {
 
 // dx = dy - e^y (sum of dy)
 template <class T>
-void log_softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t columns, bool accumulate) {
+void log_softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t columns,
+                          bool accumulate) {
     for (std::int64_t i = 0; i < rows; ++i, y += columns, dy += columns, dx += columns) {
         const Vec<T> total = broadcast(sum_all(dy, columns));
         for (std::int64_t k = 0; k < columns; k += lanes<T>) {
@@ -88,11 +91,11 @@ void log_softmax_backward(const T* y, const T* dy, T* dx, std::int64_t rows, std
     }
 }
 
-// value = log S - (1 - s) d_label - s mean(d) with d = z - largest and S = sum of e^d. A label outside of the columns
-// gives NaN: it is refused where a batch is gathered, and must not read another row's memory here.
+// value = log S - (1 - s) d_label - s mean(d) with d = z - largest and S = sum of e^d. A label outside of the
+// columns gives NaN: it is refused where a batch is gathered, and must not read another row's memory here.
 template <class T>
-void cross_entropy(const T* z, const std::int32_t* label, T* value, T* p, std::int64_t rows, std::int64_t columns,
-                   std::int32_t ignore, T smoothing) {
+void cross_entropy(const T* z, const std::int32_t* label, T* value, T* p, std::int64_t rows,
+                   std::int64_t columns, std::int32_t ignore, T smoothing) {
     for (std::int64_t i = 0; i < rows; ++i, z += columns, p += columns) {
         const RowSums<T> sums = softmax_row(z, p, columns);
         if (label[i] == ignore) {

@@ -17,10 +17,10 @@
 
 namespace retrograd {
 
-#define RETROGRAD_DECLARE(isa)              \
-    namespace isa {                         \
-    const Kernels<float>& table_float();    \
-    const Kernels<double>& table_double();  \
+#define RETROGRAD_DECLARE(isa)             \
+    namespace isa {                        \
+    const Kernels<float>& table_float();   \
+    const Kernels<double>& table_double(); \
     }
 RETROGRAD_FOR_EACH_ISA(RETROGRAD_DECLARE)
 #undef RETROGRAD_DECLARE

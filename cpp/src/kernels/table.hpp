@@ -30,7 +30,7 @@ struct MatrixProduct {
     bool accumulate = false;
     const T* bias = nullptr;                // one for each column, added once the product is complete
     UnaryFunction<T> activation = nullptr;  // applied to each finished row segment: c = activation(z)
-    T* z = nullptr;                         // where z = A B + bias is kept (row stride c_row), if anybody reads it later
+    T* z = nullptr;  // where z = A B + bias is kept (row stride c_row), if anybody reads it later
 };
 
 // y = f(x) and dx = dy * f'(x, y), one element at a time. x or y may be null in backward where the rule does
@@ -38,8 +38,8 @@ struct MatrixProduct {
 template <class T>
 struct UnaryKernel {
     std::string_view name;
-    bool is_activation;    // stands in activations.hpp, not in unary.hpp
-    bool needs_x, needs_y; // what the derivative is written in
+    bool is_activation;     // stands in activations.hpp, not in unary.hpp
+    bool needs_x, needs_y;  // what the derivative is written in
     UnaryFunction<T> forward;
     void (*backward)(const T* x, const T* y, const T* dy, T* dx, std::int64_t n, bool accumulate);
 };
@@ -52,8 +52,8 @@ struct BinaryKernel {
     std::string_view name;
     bool needs_inputs, needs_output;
     void (*forward)(const T* a, int a_step, const T* b, int b_step, T* y, std::int64_t n);
-    void (*backward)(int operand, const T* a, int a_step, const T* b, int b_step, const T* y, const T* dy, T* dx,
-                     std::int64_t n, bool accumulate);
+    void (*backward)(int operand, const T* a, int a_step, const T* b, int b_step, const T* y, const T* dy,
+                     T* dx, std::int64_t n, bool accumulate);
 };
 
 // A loss of one output row z against its target row t: value[i] = sum or mean over j of f(z_ij, t_ij).
@@ -77,8 +77,9 @@ constexpr int max_coefficients = 16;
 template <class T>
 struct UpdateKernel {
     std::string_view name;
-    T (*apply)(T* w, const T* g, T* const* slots, std::int64_t n, const double* coefficients, double scale,
-               double clip);
+    T(*apply)
+    (T* w, const T* g, T* const* slots, std::int64_t n, const double* coefficients, double scale,
+     double clip);
 };
 
 enum class Source : std::uint8_t { f32, f64, u8 };  // element types with a fast way into a batch
@@ -91,11 +92,12 @@ struct Kernels {
     // The rectangle [row_begin, row_end) x [column_begin, column_end) of C. `scratch`: gemm_scratch elements,
     // the caller's own. Each element of C is one chain of fused multiply-adds over p for each block of K (of
     // a length that depends on k alone), the blocks added in order.
-    void (*gemm)(const MatrixProduct<T>&, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
-                 std::int64_t column_end, T* scratch);
+    void (*gemm)(const MatrixProduct<T>&, std::int64_t row_begin, std::int64_t row_end,
+                 std::int64_t column_begin, std::int64_t column_end, T* scratch);
     std::int64_t gemm_scratch;  // enough for every product
-    std::int64_t (*gemm_scratch_size)(std::int64_t m, std::int64_t n, std::int64_t k);  // for every rectangle of this one
-    std::int64_t tile_rows, tile_columns;  // rectangles should begin at multiples of these
+    std::int64_t (*gemm_scratch_size)(std::int64_t m, std::int64_t n,
+                                      std::int64_t k);  // for every rectangle of this one
+    std::int64_t tile_rows, tile_columns;               // rectangles should begin at multiples of these
 
     std::span<const UnaryKernel<T>> unary;
     std::span<const BinaryKernel<T>> binary;
@@ -104,24 +106,28 @@ struct Kernels {
 
     // Sums in 16 logical lanes folded in one fixed tree; the same bits on every instruction set.
     T (*sum)(const T* x, std::int64_t n);
-    T (*sum_of_squares)(const T* x, std::int64_t n);  // infinity or NaN where an element is not finite or too large
+    T(*sum_of_squares)
+    (const T* x, std::int64_t n);  // infinity or NaN where an element is not finite or too large
     T (*dot)(const T* x, const T* y, std::int64_t n);
-    T (*max)(const T* x, std::int64_t n);       // hands on NaN
-    T (*max_abs)(const T* x, std::int64_t n);   // hands on NaN; 0 for none
+    T (*max)(const T* x, std::int64_t n);      // hands on NaN
+    T (*max_abs)(const T* x, std::int64_t n);  // hands on NaN; 0 for none
 
     // y[j] = (accumulate ? y[j] : 0) + sum over i of x[i * row + j], rows in order: one chain for each
     // column.
-    void (*sum_columns)(const T* x, std::int64_t row, std::int64_t rows, std::int64_t columns, T* y, bool accumulate);
+    void (*sum_columns)(const T* x, std::int64_t row, std::int64_t rows, std::int64_t columns, T* y,
+                        bool accumulate);
 
-    void (*add)(const T* x, T* y, std::int64_t n);                 // y += x
-    void (*scale)(const T* x, T factor, T* y, std::int64_t n, bool accumulate);  // y = factor * x, or y += factor * x
+    void (*add)(const T* x, T* y, std::int64_t n);  // y += x
+    void (*scale)(const T* x, T factor, T* y, std::int64_t n,
+                  bool accumulate);  // y = factor * x, or y += factor * x
     // g += l1 * sign(w) + l2 * w; returns nothing: the penalty's value is sum |w| and sum w^2.
     void (*penalty_gradient)(const T* w, T* g, std::int64_t n, T l1, T l2);
     T (*sum_abs)(const T* x, std::int64_t n);
 
     // Rows of length `columns`.
     void (*softmax)(const T* x, T* y, std::int64_t rows, std::int64_t columns);
-    void (*softmax_backward)(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t columns, bool accumulate);
+    void (*softmax_backward)(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t columns,
+                             bool accumulate);
     void (*log_softmax)(const T* x, T* y, std::int64_t rows, std::int64_t columns);
     void (*log_softmax_backward)(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t columns,
                                  bool accumulate);
@@ -130,13 +136,15 @@ struct Kernels {
     // columns; a row whose label is `ignore` has value 0 and derivative 0. `p` keeps softmax(z).
     void (*cross_entropy)(const T* z, const std::int32_t* label, T* value, T* p, std::int64_t rows,
                           std::int64_t columns, std::int32_t ignore, T smoothing);
-    void (*cross_entropy_backward)(const T* p, const std::int32_t* label, const T* dvalue, T* dz, std::int64_t rows,
-                                   std::int64_t columns, std::int32_t ignore, T smoothing, bool accumulate);
+    void (*cross_entropy_backward)(const T* p, const std::int32_t* label, const T* dvalue, T* dz,
+                                   std::int64_t rows, std::int64_t columns, std::int32_t ignore, T smoothing,
+                                   bool accumulate);
     // The same with a row of probabilities for each row of z.
-    void (*cross_entropy_soft)(const T* z, const T* target, T* value, T* p, std::int64_t rows, std::int64_t columns,
-                               T smoothing);
-    void (*cross_entropy_soft_backward)(const T* p, const T* target, const T* dvalue, T* dz, std::int64_t rows,
-                                        std::int64_t columns, T smoothing, bool accumulate);
+    void (*cross_entropy_soft)(const T* z, const T* target, T* value, T* p, std::int64_t rows,
+                               std::int64_t columns, T smoothing);
+    void (*cross_entropy_soft_backward)(const T* p, const T* target, const T* dvalue, T* dz,
+                                        std::int64_t rows, std::int64_t columns, T smoothing,
+                                        bool accumulate);
 
     // y[i] = T(x[i]); false where a value is NaN or infinite afterwards.
     bool (*convert[source_count])(const void* x, T* y, std::int64_t n);

@@ -41,7 +41,8 @@ RG_INLINE Vec<double> mix_high(Vec<double> a, Vec<double> b) { return Vec<double
 #endif
 
 template <class T>
-inline constexpr int strip = 16 / static_cast<int>(sizeof(T));  // elements that are turned at once, of each row
+inline constexpr int strip =
+    16 / static_cast<int>(sizeof(T));  // elements that are turned at once, of each row
 
 // As many rows as a vector has lanes, `row` elements apart.
 template <class T>
@@ -76,7 +77,8 @@ RG_INLINE void turn_strip(const Rows& rows, std::int64_t q, Vec<T>* column) {
     constexpr int S = strip<T>;
     Vec<T> v[S];
     for (int i = 0; i < S; ++i) {
-        // Each strip comes from memory straight into its place, which spares the one unit that moves between places.
+        // Each strip comes from memory straight into its place, which spares the one unit that moves between
+        // places.
 #if defined(RG_SIMD_AVX512)
         __m512 whole = _mm512_zextps128_ps512(load_words(rows.at(i) + q));
         whole = _mm512_mask_broadcast_f32x4(whole, 0x00F0, load_words(rows.at(i + S) + q));
@@ -121,15 +123,17 @@ RG_INLINE void turn_lanes(const Rows& rows, std::int64_t columns, T* to, std::in
     }
 }
 
-// to[q * to_row + i] = from[i * from_row + q] for i < rows and q < columns. `to` has whole vectors of i; what it holds
-// behind `rows` means nothing.
+// to[q * to_row + i] = from[i * from_row + q] for i < rows and q < columns. `to` has whole vectors of i; what
+// it holds behind `rows` means nothing.
 template <class T>
-void turn(const T* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, T* to, std::int64_t to_row) {
+void turn(const T* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, T* to,
+          std::int64_t to_row) {
     std::int64_t i = 0;
     for (; i + lanes<T> <= rows; i += lanes<T>) {
         turn_lanes<T>(LaneRows<T>{from + i * from_row, from_row}, columns, to + i, to_row);
     }
-    if (i < rows) turn_lanes<T>(SomeRows<T>(from + i * from_row, from_row, rows - i), columns, to + i, to_row);
+    if (i < rows)
+        turn_lanes<T>(SomeRows<T>(from + i * from_row, from_row, rows - i), columns, to + i, to_row);
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ struct Step {
 };
 
 template <bool Whole, class F, class T>
-RG_INLINE void update_next(Step<T>& step, T* w, const T* g, T* const* slots, std::int64_t i, std::int64_t left) {
+RG_INLINE void update_next(Step<T>& step, T* w, const T* g, T* const* slots, std::int64_t i,
+                           std::int64_t left) {
     constexpr int slot_count = F::slots.count();
     static_assert(slot_count <= max_slots);
     const std::int64_t some = Whole ? lanes<T> : left;
@@ -38,7 +39,8 @@ RG_INLINE void update_next(Step<T>& step, T* w, const T* g, T* const* slots, std
 }
 
 template <class F, class T>
-T update(T* w, const T* g, T* const* slots, std::int64_t n, const double* coefficients, double scale, double clip) {
+T update(T* w, const T* g, T* const* slots, std::int64_t n, const double* coefficients, double scale,
+         double clip) {
     Step<T> step;
     static_assert(Step<T>::used <= max_coefficients);
     for (int k = 0; k < Step<T>::used; ++k) step.c[k] = broadcast(static_cast<T>(coefficients[k]));

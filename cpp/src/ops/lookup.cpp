@@ -47,8 +47,10 @@ class Gather : public OpBase<Gather> {
         member.for_range(std::ssize(index), row_chunk(n), [&](std::int64_t i, std::int64_t end) {
             for (; i < end; ++i) {
                 const std::int64_t row = index[static_cast<std::size_t>(i)];
-                if (row >= 0 && row < rows) std::copy_n(r.x[0].data() + row * n, n, r.y.data() + i * n);
-                else std::fill_n(r.y.data() + i * n, n, T(0));
+                if (row >= 0 && row < rows)
+                    std::copy_n(r.x[0].data() + row * n, n, r.y.data() + i * n);
+                else
+                    std::fill_n(r.y.data() + i * n, n, T(0));
             }
         });
     }

@@ -37,8 +37,10 @@ class Axes {
         const std::vector<bool> reduced = sample_axes(given_ ? &list_ : nullptr, x, "reduce", who);
         Shape y{{}, x.batched};
         for (std::size_t i = 0; i < x.dims.size(); ++i) {
-            if (!reduced[i]) y.dims.push_back(x.dims[i]);
-            else if (keepdims_) y.dims.push_back(1);
+            if (!reduced[i])
+                y.dims.push_back(x.dims[i]);
+            else if (keepdims_)
+                y.dims.push_back(1);
         }
         return y;
     }
@@ -152,8 +154,8 @@ struct Groups {
     }
 };
 
-// What max and logsumexp share: each result from its elements in one row. A derived class has
-//   value(x, n, row) -> y        derivative(x, y, dy, dx, n): dx may be x
+// What max and logsumexp share: each result from its elements in one row. A Rule has
+//   value(x, n, work) -> y        derivative(x, y, dy, dx, n)
 template <class Rule>
 class RowReduction : public OpBase<RowReduction<Rule>> {
   public:
@@ -170,7 +172,7 @@ class RowReduction : public OpBase<RowReduction<Rule>> {
     }
     [[nodiscard]] std::int64_t scratch_size(std::span<const Input> in, const Shape&,
                                             std::int64_t n) const override {
-        return Groups(axes_, in[0].shape, n).reduced.count();
+        return 2 * Groups(axes_, in[0].shape, n).reduced.count();  // the elements, and what is made of them
     }
 
     template <class T>
@@ -181,7 +183,7 @@ class RowReduction : public OpBase<RowReduction<Rule>> {
         member.for_range(groups.kept.count(), row_chunk(n), [&](std::int64_t i, std::int64_t end) {
             for (; i < end; ++i) {
                 r.y[static_cast<std::size_t>(i)] =
-                    Rule::value(groups.elements_of(i, r.x[0].data(), row), n, row);
+                    Rule::value(groups.elements_of(i, r.x[0].data(), row), n, row + n);
             }
         });
     }
@@ -195,8 +197,8 @@ class RowReduction : public OpBase<RowReduction<Rule>> {
         member.for_range(groups.kept.count(), row_chunk(n), [&](std::int64_t i, std::int64_t end) {
             for (; i < end; ++i) {
                 const auto at = static_cast<std::size_t>(i);
-                Rule::derivative(groups.elements_of(i, r.x[0].data(), row), r.y[at], r.dy[at], row, n);
-                groups.put(i, row, r.dx[0].data(), r.accumulate[0] != 0);
+                Rule::derivative(groups.elements_of(i, r.x[0].data(), row), r.y[at], r.dy[at], row + n, n);
+                groups.put(i, row + n, r.dx[0].data(), r.accumulate[0] != 0);
             }
         });
     }
@@ -226,23 +228,22 @@ struct LogSumExp {
     static constexpr std::int64_t cost = 16;
 
     template <class T>
-    static T value(const T* x, std::int64_t n, T* row) {
+    static T value(const T* x, std::int64_t n, T* work) {
         const Kernels<T>& k = kernels<T>();
         const T largest = k.max(x, n);
         if (largest - largest != T(0)) return largest;  // nothing but -inf, or inf or NaN among them
-        k.log_softmax(x, row, 1, n);
-        return largest - k.max(row, n);  // log_softmax is x - y
+        k.log_softmax(x, work, 1, n);
+        return largest - k.max(work, n);  // log_softmax is x - y
     }
 
     template <class T>
     static void derivative(const T* x, T y, T dy, T* dx, std::int64_t n) {
-        const Kernels<T>& k = kernels<T>();
         if (y == -std::numeric_limits<T>::infinity()) {
             std::fill_n(dx, n, T(0));
             return;
         }
-        k.softmax(x, dx, 1, n);  // exp(x - y)
-        k.scale(dx, dy, dx, n, false);
+        kernels<T>().softmax(x, dx, 1, n);  // exp(x - y)
+        for (std::int64_t i = 0; i < n; ++i) dx[i] *= dy;
     }
 };
 

@@ -118,7 +118,8 @@ template <int N>
 // y[i] = x[i * step] and the other way round: the rare loops that are not kernels.
 template <class T>
 void copy_from(const T* x, std::int64_t step, T* y, std::int64_t n) {
-    if (step == 1) std::copy_n(x, n, y);
+    if (step == 1)
+        std::copy_n(x, n, y);
     else
         for (std::int64_t i = 0; i < n; ++i) y[i] = x[i * step];
 }
@@ -141,7 +142,8 @@ void repeat(const Strides<1>& strides, const T* x, T factor, T* y, bool accumula
             const T value = factor * x[at[0]];
             if (accumulate)
                 for (T& out : std::span(y + i, static_cast<std::size_t>(n))) out += value;
-            else std::fill_n(y + i, n, value);
+            else
+                std::fill_n(y + i, n, value);
         });
     });
 }

@@ -28,8 +28,10 @@ struct Both {
 
     template <class T>
     [[nodiscard]] const Kernel<T>& of() const {
-        if constexpr (std::is_same_v<T, float>) return *f;
-        else return *d;
+        if constexpr (std::is_same_v<T, float>)
+            return *f;
+        else
+            return *d;
     }
 };
 
@@ -63,7 +65,8 @@ template <class T>
     return p;
 }
 
-// A rectangle of C in bands of rows of some ten milliseconds each, so that nobody waits long for a member to stop.
+// A rectangle of C in bands of rows of some ten milliseconds each, so that nobody waits long for a member to
+// stop.
 template <class T>
 void multiply_bands(const MatrixProduct<T>& p, std::int64_t row, std::int64_t row_end, std::int64_t column,
                     std::int64_t column_end, T* scratch, const Member& member) {
@@ -106,8 +109,10 @@ void multiply(const MatrixProduct<T>& p, T* scratch, const Member& member) {
 // y = x or y += x
 template <class T>
 void copy(const T* x, T* y, std::int64_t n, bool accumulate) {
-    if (accumulate) kernels<T>().add(x, y, n);
-    else std::copy_n(x, n, y);
+    if (accumulate)
+        kernels<T>().add(x, y, n);
+    else
+        std::copy_n(x, n, y);
 }
 
 template <class T>

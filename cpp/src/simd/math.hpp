@@ -44,7 +44,7 @@ template <class V>
 RG_INLINE V product_error(V a, V b, V product) {
     if constexpr (has_fma) {
         return fma(a, b, -product);
-    } else {    // Dekker: halves of the digits, whose products are exact
+    } else {  // Dekker: halves of the digits, whose products are exact
         const V splitter = constant<V>(is_float<V> ? 4097.0 : 134217729.0);
         const V as = a * splitter, bs = b * splitter;
         const V ah = as - (as - a), bh = bs - (bs - b);
@@ -94,7 +94,7 @@ RG_INLINE Rounded<V> round_product(V x, double factor) {
 /// 2^k, k in the normal range. The other bits of the shift are pushed out at the top.
 template <class V>
 RG_INLINE V power_of_two(UIntOf<V> shifted) {
-    return (V)((shifted << mantissa_bits<Scalar<V>>) + one_bits<V>());
+    return (V)((shifted << mantissa_bits<Scalar<V>>)+one_bits<V>());
 }
 
 /// x 2^k where that is normal; not for NaN, whose bits it would change.
@@ -143,7 +143,7 @@ inline constexpr T ln2_low = sizeof(T) == 4 ? T(1.42860677e-06f) : T(-1.72394445
 template <class V>
 struct ExpArgument {
     V r;
-    V r1;    // x - k ln2_high, exact
+    V r1;  // x - k ln2_high, exact
     Rounded<V> by;
 };
 template <class V>
@@ -190,7 +190,7 @@ inline constexpr T exp_highest = sizeof(T) == 4 ? T(89) : T(710);
 template <class V>
 RG_INLINE V exp_not_positive(V x) {
     const V lowest = broadcast(exp_lowest<Scalar<V>>);
-    const auto a = reduce_exp(select(lowest > x, lowest, x));    // this order keeps NaN, in one instruction
+    const auto a = reduce_exp(select(lowest > x, lowest, x));  // this order keeps NaN, in one instruction
     return scale(exp_reduced(a.r), a.by);
 }
 
@@ -199,7 +199,7 @@ template <class V>
 struct LogArgument {
     V f;
     V e;
-    UIntOf<V> exponent_bits;    // e + the bias
+    UIntOf<V> exponent_bits;  // e + the bias
 };
 template <class V>
 RG_INLINE LogArgument<V> split_log(V x) {
@@ -227,9 +227,9 @@ RG_INLINE V log_reduced(V f, V e) {
     } else {
         // with s = f / (2 + f): log(1 + f) = 2 s + s z p(z) = f - (f^2 / 2 - s (f^2 / 2 + z p(z))), z = s^2
         const V s = f / (f + constant<V>(2)), z = s * s, half_square = constant<V>(0.5) * f * f;
-        const V p = horner(z, 0.6666666666666734, 0.39999999999416069, 0.28571428742099575,
-                           0.22222198600677842, 0.18183562994489821, 0.15314082365166731,
-                           0.14795652047402399);
+        const V p =
+            horner(z, 0.6666666666666734, 0.39999999999416069, 0.28571428742099575, 0.22222198600677842,
+                   0.18183562994489821, 0.15314082365166731, 0.14795652047402399);
         return fma(e, high, f - (half_square - fma(s, fma(z, p, half_square), e * low)));
     }
 }
@@ -252,7 +252,7 @@ RG_INLINE LogArgument<V> split_log_any(V x) {
 template <class V>
 RG_INLINE V log_special(V x, V result) {
     const V zero{};
-    result = select(x < infinity<V>(), result, x);         // infinity and NaN hand on themselves
+    result = select(x < infinity<V>(), result, x);  // infinity and NaN hand on themselves
     result = select(x == zero, -infinity<V>(), result);
     return select(x < zero, constant<V>(__builtin_nan("")), result);
 }
@@ -276,7 +276,7 @@ RG_INLINE V expm1(V x) {
     V y = select(highest < x, highest, x);
     y = select(lowest > y, lowest, y);
     const auto a = reduce_exp(y);
-    const V low = fma(a.by.k, broadcast(-ln2_low<T>), a.r1 - a.r);    // what the rounding of r lost
+    const V low = fma(a.by.k, broadcast(-ln2_low<T>), a.r1 - a.r);  // what the rounding of r lost
     const V p = fma(a.r * a.r, exp_tail(a.r), low) + a.r;
     // half the result, because 2^k itself may overflow where the result does not
     const V s = scale_normal(half, a.by.shifted);
@@ -289,7 +289,7 @@ template <class V>
 RG_INLINE V sigmoid(V x) {
     const V e = exp_not_positive(-abs(x)), one = constant<V>(1);
     const V s = select(x < V{}, e, one) / (one + e);
-    return select(x < constant<V>(-1.4), fma(-e, s, e), s);    // e - e s: without the rounding of 1 + e
+    return select(x < constant<V>(-1.4), fma(-e, s, e), s);  // e - e s: without the rounding of 1 + e
 }
 
 /// tanh x. |x| <= 0.625: x + x^3 p(x^2), p of degree 4 (float), 10 (double); above: 1 - 2 / (e^2|x| + 1).
@@ -331,7 +331,7 @@ RG_INLINE V log1p(V x) {
     const V c = (x - from_x) + (one - (u - from_x));
     const auto a = split_log(u);
     const V inverse_power = (V)((one_bits<V>() + one_bits<V>()) - (a.exponent_bits << mantissa_bits<T>));
-    const V relative = select(u < constant<V>(0x1p60), inverse_power, V{});    // no 2^-e for the largest u
+    const V relative = select(u < constant<V>(0x1p60), inverse_power, V{});  // no 2^-e for the largest u
     const V result = log_reduced(fma(c, relative, a.f), a.e);
     return copysign(log_special(u, result), x);
 }
@@ -342,7 +342,7 @@ RG_INLINE V softplus(V x) {
     const V zero{}, one = constant<V>(1);
     const V t = exp_not_positive(-abs(x));
     const V u = one + t;
-    const auto a = split_log(u);    // 1 <= u <= 2, so e is 0 or 1
+    const auto a = split_log(u);  // 1 <= u <= 2, so e is 0 or 1
     const V c = (t - (u - one)) * select(a.e > zero, constant<V>(0.5), one);
     const V result = log_reduced(a.f + c, a.e) + select(x > zero, x, zero);
     return x != x ? x : result;
@@ -384,13 +384,14 @@ template <class V>
 struct CircleArgument {
     V r;
     V low;
-    UIntOf<V> quadrant;    // k in the two lowest bits
+    UIntOf<V> quadrant;  // k in the two lowest bits
 };
 
 /// x / (pi/2) = an integer + high + low, for any finite |x| > 1: the bits of 2/pi that matter, times the
 /// digits of x. Returns the integer, modulo 4. Seldom called, so it is one function and not inlined.
 [[maybe_unused, gnu::noinline, gnu::cold]] static int quarter_turns(double x, double* high, double* low) {
-    static constexpr std::uint32_t two_over_pi[] = {    // the binary digits after the point, in groups of 32
+    static constexpr std::uint32_t two_over_pi[] = {
+        // the binary digits after the point, in groups of 32
         0xA2F9836E, 0x4E441529, 0xFC2757D1, 0xF534DDC0, 0xDB629599, 0x3C439041, 0xFE5163AB, 0xDEBBC561,
         0xB7246E3A, 0x424DD2E0, 0x06492EEA, 0x09D1921C, 0xFE1DEB1C, 0xB129A73E, 0xE88235F5, 0x2EBB4484,
         0xE99C7026, 0xB45F7E41, 0x3991D639, 0x835339F4, 0x9C845F8B, 0xBDF9283B, 0x1FF897FF, 0xDE05980F,
@@ -398,12 +399,12 @@ struct CircleArgument {
         0x3D0739F7, 0x8A5292EA, 0x6BFB5FB1, 0x1F8D5D08, 0x56033046, 0xFC7B6BAB};
     std::uint64_t pattern = 0;
     __builtin_memcpy(&pattern, &x, sizeof x);
-    const int exponent = static_cast<int>(pattern >> 52 & 0x7FF) - 1075;    // x = digits 2^exponent
+    const int exponent = static_cast<int>(pattern >> 52 & 0x7FF) - 1075;  // x = digits 2^exponent
     const std::uint64_t digits = (pattern & 0xFFFFFFFFFFFFF) | 0x10000000000000;
     // 2/pi has no use for bits whose product with x is a multiple of 4
     const int first = exponent < 34 ? 0 : (exponent - 2) / 32;
     constexpr int window = 7;
-    std::uint32_t product[window + 6] = {};    // digits * window, lowest word first, and zeros
+    std::uint32_t product[window + 6] = {};  // digits * window, lowest word first, and zeros
     for (int half = 0; half < 2; ++half) {
         const std::uint64_t factor = half == 0 ? digits & 0xFFFFFFFF : digits >> 32;
         std::uint64_t carry = 0;
@@ -414,7 +415,7 @@ struct CircleArgument {
         }
         product[window + half] = static_cast<std::uint32_t>(carry);
     }
-    const int point = 32 * window - (exponent - 32 * first);    // how many bits of the product are a fraction
+    const int point = 32 * window - (exponent - 32 * first);  // how many bits of the product are a fraction
     const auto bits_from = [&product](int position) __attribute__((always_inline)) {
         const std::uint32_t* word = product + position / 32;
         const int shift = position % 32;
@@ -424,14 +425,14 @@ struct CircleArgument {
     int turns = static_cast<int>(bits_from(point) & 3);
     std::uint64_t upper = bits_from(point - 64), lower = bits_from(point - 128);
     double sign = 1;
-    if (upper >> 63 != 0) {    // nearer to the next integer
+    if (upper >> 63 != 0) {  // nearer to the next integer
         ++turns;
         sign = -1;
         lower = ~lower + 1;
         upper = ~upper + (lower == 0 ? 1 : 0);
     }
     double unit = 0x1p-64;
-    const int leading = upper == 0 ? 0 : __builtin_clzll(upper);    // no double is so near that upper is 0
+    const int leading = upper == 0 ? 0 : __builtin_clzll(upper);  // no double is so near that upper is 0
     if (leading > 0) {
         upper = upper << leading | lower >> (64 - leading);
         lower <<= leading;
@@ -443,8 +444,8 @@ struct CircleArgument {
     }
     constexpr std::uint64_t tail = 0x7FF;
     *high = sign * static_cast<double>(static_cast<std::int64_t>(upper >> 11)) * (unit * 2048);
-    *low = sign * static_cast<double>(static_cast<std::int64_t>((upper & tail) << 52 | lower >> 12))
-           * (unit * 0x1p-52);
+    *low = sign * static_cast<double>(static_cast<std::int64_t>((upper & tail) << 52 | lower >> 12)) *
+           (unit * 0x1p-52);
     return turns & 3;
 }
 
@@ -490,9 +491,9 @@ template <class V>
 RG_INLINE CircleArgument<V> reduce_circle(V x) {
     const auto pi = half_pi<V>();
     const auto by = round_product(x, 0.63661977236758138);
-    const V r1 = fused(by.k, -pi.first, x);             // exact: k pi.first is close to x
+    const V r1 = fused(by.k, -pi.first, x);  // exact: k pi.first is close to x
     const V step = by.k * -pi.second;
-    const V r = r1 + step;    // r1 has no bits below those of step: what the rounding loses is found exactly
+    const V r = r1 + step;  // r1 has no bits below those of step: what the rounding loses is found exactly
     const V low = ((r1 - r) + step) + fma(by.k, -pi.third, product_error(by.k, -pi.second, step));
     CircleArgument<V> a = {r, low, by.shifted};
     if (__builtin_expect(any(abs(x) > broadcast(circle_limit<Scalar<V>>)), 0)) a = reduce_circle_far(x, a);
@@ -522,7 +523,7 @@ RG_INLINE V cos_reduced(V r, V low) {
     else
         p = horner(z, -0.5, 0.041666666666666588, -0.0013888888888872401, 2.4801587288432436e-05,
                    -2.7557314055468395e-07, 2.0875683661469733e-09, -1.1357629815000938e-11);
-    return constant<V>(1) + fma(z, p, -r * low);    // 1 - r low by itself would round too early
+    return constant<V>(1) + fma(z, p, -r * low);  // 1 - r low by itself would round too early
 }
 
 /// sin of quadrant * pi/2 + r + low.
@@ -630,13 +631,13 @@ RG_INLINE V pow(V x, V y) {
     const auto l = log_pair(a);
     const V high = y * l.high;
     V low = fma(y, l.low, product_error(y, l.high, high));
-    if constexpr (!has_fma) low = select(isnan(low), zero, low);    // the halves of an enormous y overflow
+    if constexpr (!has_fma) low = select(isnan(low), zero, low);  // the halves of an enormous y overflow
     const V highest = broadcast(exp_highest<T>), lowest = broadcast(exp_lowest<T>);
     V clamped = select(highest < high, highest, high);
     clamped = select(lowest > clamped, lowest, clamped);
     const auto by = round_product(clamped, log2_e);
-    const V r = fma(by.k, broadcast(-ln2_high<T>), clamped)
-                + fma(by.k, broadcast(-ln2_low<T>), select(clamped == high, low, zero));
+    const V r = fma(by.k, broadcast(-ln2_high<T>), clamped) +
+                fma(by.k, broadcast(-ln2_low<T>), select(clamped == high, low, zero));
     V result = scale(exp_reduced(r), by);
 
     const MaskOf<V> extreme = (a == zero) | (a == inf) | (abs(y) == inf);

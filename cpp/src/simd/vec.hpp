@@ -121,7 +121,7 @@ using UIntOf = UIntVec<Scalar<V>>;
 
 template <class T>
 RG_INLINE Vec<T> broadcast(T value) {
-    return value - Vec<T>{};    // the operators broadcast a scalar; x - 0 keeps -0 and NaN
+    return value - Vec<T>{};  // the operators broadcast a scalar; x - 0 keeps -0 and NaN
 }
 
 template <class T>
@@ -344,7 +344,7 @@ RG_INLINE IntOf<V> sign_bits(V x) {
 /// The smaller one; NaN if either is NaN. Plain vector minima drop a NaN, this one hands it on.
 template <class V>
 RG_INLINE V min(V a, V b) {
-    const V smaller = a < b ? a : b;    // b where either is NaN
+    const V smaller = a < b ? a : b;  // b where either is NaN
     return a != a ? a : smaller;
 }
 
@@ -535,7 +535,7 @@ struct Accumulator {
         return j * lanes<T> < n ? j * lanes<T> : n;
     }
 
-private:
+  private:
     template <class Join>
     [[nodiscard]] RG_MEMBER T fold(Join join) const {
         Vec<T> v[parts];

@@ -912,7 +912,7 @@ void test_write_and_read_files() {
 #ifndef _WIN32
 
 mode_t mode_of(const fs::path& path) {
-    struct stat status{};
+    struct stat status {};
     return ::lstat(path.c_str(), &status) == 0 ? status.st_mode & 0777U : 0U;
 }
 

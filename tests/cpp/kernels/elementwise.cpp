@@ -25,28 +25,40 @@ const std::map<std::string, Formula>& formulas() {
     static const std::map<std::string, Formula> all = {
         {"linear", {[](Real x) { return x; }, [](Real) { return Real(1); }}},
         {"sigmoid", {logistic, [](Real x) { return logistic(x) * logistic(-x); }}},
-        {"tanh", {[](Real x) { return std::tanh(x); }, [](Real x) { return 1 - std::tanh(x) * std::tanh(x); }}},
+        {"tanh",
+         {[](Real x) { return std::tanh(x); }, [](Real x) { return 1 - std::tanh(x) * std::tanh(x); }}},
         {"relu", {[](Real x) { return x > 0 ? x : 0; }, [](Real x) { return Real(x > 0); }}},
-        {"leaky_relu", {[](Real x) { return x > 0 ? x : 0.01L * x; }, [](Real x) { return x > 0 ? 1 : 0.01L; }}},
-        {"elu", {[](Real x) { return x > 0 ? x : std::expm1(x); }, [](Real x) { return x > 0 ? 1 : std::exp(x); }}},
-        {"selu", {[](Real x) { return scale * (x > 0 ? x : alpha * std::expm1(x)); },
-                  [](Real x) { return scale * (x > 0 ? 1 : alpha * std::exp(x)); }}},
-        {"gelu", {[](Real x) { return x * normal(x); },
-                  [](Real x) { return normal(x) + x * std::exp(-x * x / 2) * 0.39894228040143267794L; }}},
-        {"silu", {[](Real x) { return x * logistic(x); },
-                  [](Real x) { return logistic(x) * (1 + x * logistic(-x)); }}},
+        {"leaky_relu",
+         {[](Real x) { return x > 0 ? x : 0.01L * x; }, [](Real x) { return x > 0 ? 1 : 0.01L; }}},
+        {"elu",
+         {[](Real x) { return x > 0 ? x : std::expm1(x); }, [](Real x) { return x > 0 ? 1 : std::exp(x); }}},
+        {"selu",
+         {[](Real x) { return scale * (x > 0 ? x : alpha * std::expm1(x)); },
+          [](Real x) { return scale * (x > 0 ? 1 : alpha * std::exp(x)); }}},
+        {"gelu",
+         {[](Real x) { return x * normal(x); },
+          [](Real x) { return normal(x) + x * std::exp(-x * x / 2) * 0.39894228040143267794L; }}},
+        {"silu",
+         {[](Real x) { return x * logistic(x); },
+          [](Real x) { return logistic(x) * (1 + x * logistic(-x)); }}},
         {"softplus", {soft_plus, logistic, -30, 30}},
-        {"softsign", {[](Real x) { return x / (1 + std::fabs(x)); },
-                      [](Real x) { return 1 / ((1 + std::fabs(x)) * (1 + std::fabs(x))); }}},
-        {"mish", {[](Real x) { return x * std::tanh(soft_plus(x)); },
-                  [](Real x) {
-                      const Real t = std::tanh(soft_plus(x));
-                      return t + x * (1 - t * t) * logistic(x);
-                  }}},
-        {"hard_sigmoid", {[](Real x) { return std::fmin(std::fmax(x + 3, 0), 6) / 6; },
-                          [](Real x) { return x > -3 && x < 3 ? 1 / Real(6) : 0; }}},
-        {"hard_swish", {[](Real x) { return x * std::fmin(std::fmax(x + 3, 0), 6) / 6; },
-                        [](Real x) { return x <= -3 ? 0 : x < 3 ? x / 3 + 0.5L : 1; }}},
+        {"softsign",
+         {[](Real x) { return x / (1 + std::fabs(x)); },
+          [](Real x) { return 1 / ((1 + std::fabs(x)) * (1 + std::fabs(x))); }}},
+        {"mish",
+         {[](Real x) { return x * std::tanh(soft_plus(x)); },
+          [](Real x) {
+              const Real t = std::tanh(soft_plus(x));
+              return t + x * (1 - t * t) * logistic(x);
+          }}},
+        {"hard_sigmoid",
+         {[](Real x) { return std::fmin(std::fmax(x + 3, 0), 6) / 6; },
+          [](Real x) { return x > -3 && x < 3 ? 1 / Real(6) : 0; }}},
+        {"hard_swish",
+         {[](Real x) { return x * std::fmin(std::fmax(x + 3, 0), 6) / 6; },
+          [](Real x) { return x <= -3 ? 0
+                              : x < 3 ? x / 3 + 0.5L
+                                      : 1; }}},
         {"exp", {[](Real x) { return std::exp(x); }, [](Real x) { return std::exp(x); }}},
         {"negative", {[](Real x) { return -x; }, [](Real) { return Real(-1); }}},
         {"log", {[](Real x) { return std::log(x); }, [](Real x) { return 1 / x; }, 1e-3, 50}},
@@ -63,7 +75,8 @@ const std::map<std::string, Formula>& formulas() {
 template <class T>
 void expect_near(T got, Real wanted, Real size, const std::string& what, double factor = 8) {
     const Real error = std::fabs(static_cast<Real>(got) - wanted);
-    const Real allowed = static_cast<Real>(factor * epsilon<T>) * (std::fabs(wanted) + size) + std::numeric_limits<T>::min();
+    const Real allowed =
+        static_cast<Real>(factor * epsilon<T>) * (std::fabs(wanted) + size) + std::numeric_limits<T>::min();
     if (!(error <= allowed)) {
         expect(false, what + ": got " + std::to_string(static_cast<double>(got)) + ", expected " +
                           std::to_string(static_cast<double>(wanted)));
@@ -86,18 +99,23 @@ void check_unary(const retrograd::UnaryKernel<T>& k, std::string what, std::vect
             dy.fill_random();
             if (n > 4 && formula.low < 0) x[n / 2] = 0;
             k.forward(x.data(), y.data(), n);
-            k.backward(k.needs_x ? x.data() : nullptr, k.needs_y ? y.data() : nullptr, dy.data(), dx.data(), n, false);
+            k.backward(k.needs_x ? x.data() : nullptr, k.needs_y ? y.data() : nullptr, dy.data(), dx.data(),
+                       n, false);
             sum.fill(T(2));
-            k.backward(k.needs_x ? x.data() : nullptr, k.needs_y ? y.data() : nullptr, dy.data(), sum.data(), n, true);
+            k.backward(k.needs_x ? x.data() : nullptr, k.needs_y ? y.data() : nullptr, dy.data(), sum.data(),
+                       n, true);
             for (std::int64_t i = 0; i < n; ++i) {
-                const Real size = 0.2L + 0.5L * std::fabs(static_cast<Real>(x[i])) * (formula.low < 0 ? 1 : 0);
+                const Real size =
+                    0.2L + 0.5L * std::fabs(static_cast<Real>(x[i])) * (formula.low < 0 ? 1 : 0);
                 expect_near(y[i], formula.f(x[i]), size, what);
-                expect_near(dx[i], dy[i] * formula.df(x[i]), size, what + " derivative at " + std::to_string(x[i]), 16);
+                expect_near(dx[i], dy[i] * formula.df(x[i]), size,
+                            what + " derivative at " + std::to_string(x[i]), 16);
                 expect(sum[i] == T(2) + dx[i], what + ": accumulate");
             }
             bits.insert(bits.end(), y.data(), y.data() + n);
             bits.insert(bits.end(), dx.data(), dx.data() + n);
-            k.backward(k.needs_x ? x.data() : nullptr, k.needs_y ? y.data() : nullptr, dy.data(), dy.data(), n, false);
+            k.backward(k.needs_x ? x.data() : nullptr, k.needs_y ? y.data() : nullptr, dy.data(), dy.data(),
+                       n, false);
             expect(n == 0 || same_bits(dy.data(), dx.data(), n), what + ": in place");
         }
     }
@@ -106,7 +124,8 @@ void check_unary(const retrograd::UnaryKernel<T>& k, std::string what, std::vect
     k.forward(special, y, 3);
     expect(std::isnan(y[0]), what + ": NaN must be handed on");
     const std::string name(k.name);
-    if (name != "sin" && name != "cos" && name != "softsign") expect(!std::isnan(y[1]), what + ": infinity became NaN");
+    if (name != "sin" && name != "cos" && name != "softsign")
+        expect(!std::isnan(y[1]), what + ": infinity became NaN");
 }
 
 struct PairFormula {
@@ -114,17 +133,32 @@ struct PairFormula {
 };
 
 const std::map<std::string, PairFormula>& pair_formulas() {
-    const auto share = [](Real mine, Real other) { return mine == other ? 0.5L : mine > other ? 1.0L : 0.0L; };
+    const auto share = [](Real mine, Real other) {
+        return mine == other ? 0.5L : mine > other ? 1.0L : 0.0L;
+    };
     static const std::map<std::string, PairFormula> all = {
-        {"add", {[](Real a, Real b) { return a + b; }, [](Real, Real) { return Real(1); }, [](Real, Real) { return Real(1); }}},
-        {"subtract", {[](Real a, Real b) { return a - b; }, [](Real, Real) { return Real(1); }, [](Real, Real) { return Real(-1); }}},
-        {"multiply", {[](Real a, Real b) { return a * b; }, [](Real, Real b) { return b; }, [](Real a, Real) { return a; }}},
-        {"divide", {[](Real a, Real b) { return a / b; }, [](Real, Real b) { return 1 / b; }, [](Real a, Real b) { return -a / (b * b); }}},
-        {"power", {[](Real a, Real b) { return std::pow(a, b); }, [](Real a, Real b) { return b * std::pow(a, b - 1); },
-                   [](Real a, Real b) { return std::pow(a, b) * std::log(a); }}},
-        {"maximum", {[](Real a, Real b) { return a > b ? a : b; }, share, [share](Real a, Real b) { return share(b, a); }}},
-        {"minimum", {[](Real a, Real b) { return a < b ? a : b; }, [share](Real a, Real b) { return share(-a, -b); },
-                     [share](Real a, Real b) { return share(-b, -a); }}},
+        {"add",
+         {[](Real a, Real b) { return a + b; }, [](Real, Real) { return Real(1); },
+          [](Real, Real) { return Real(1); }}},
+        {"subtract",
+         {[](Real a, Real b) { return a - b; }, [](Real, Real) { return Real(1); },
+          [](Real, Real) { return Real(-1); }}},
+        {"multiply",
+         {[](Real a, Real b) { return a * b; }, [](Real, Real b) { return b; },
+          [](Real a, Real) { return a; }}},
+        {"divide",
+         {[](Real a, Real b) { return a / b; }, [](Real, Real b) { return 1 / b; },
+          [](Real a, Real b) { return -a / (b * b); }}},
+        {"power",
+         {[](Real a, Real b) { return std::pow(a, b); },
+          [](Real a, Real b) { return b * std::pow(a, b - 1); },
+          [](Real a, Real b) { return std::pow(a, b) * std::log(a); }}},
+        {"maximum",
+         {[](Real a, Real b) { return a > b ? a : b; }, share,
+          [share](Real a, Real b) { return share(b, a); }}},
+        {"minimum",
+         {[](Real a, Real b) { return a < b ? a : b; }, [share](Real a, Real b) { return share(-a, -b); },
+          [share](Real a, Real b) { return share(-b, -a); }}},
     };
     return all;
 }
@@ -147,8 +181,9 @@ void check_binary(const retrograd::BinaryKernel<T>& k, std::string what, std::ve
             k.forward(a.data(), a_step, b.data(), b_step, y.data(), n);
             for (int operand = 0; operand < 2; ++operand) {
                 const auto run = [&](T* out, bool accumulate) {
-                    k.backward(operand, k.needs_inputs ? a.data() : nullptr, a_step, k.needs_inputs ? b.data() : nullptr,
-                               b_step, k.needs_output ? y.data() : nullptr, dy.data(), out, n, accumulate);
+                    k.backward(operand, k.needs_inputs ? a.data() : nullptr, a_step,
+                               k.needs_inputs ? b.data() : nullptr, b_step,
+                               k.needs_output ? y.data() : nullptr, dy.data(), out, n, accumulate);
                 };
                 run(dx.data(), false);
                 sum.fill(T(2));
@@ -175,20 +210,24 @@ void check_small_loops(const retrograd::Kernels<T>& k) {
         x.fill_random();
         y.fill_random();
         if (n > 3) x[1] = 0;
-        const auto reset = [&] { std::memcpy(y.data(), before.data(), static_cast<std::size_t>(n) * sizeof(T)); };
+        const auto reset = [&] {
+            std::memcpy(y.data(), before.data(), static_cast<std::size_t>(n) * sizeof(T));
+        };
         std::memcpy(before.data(), y.data(), static_cast<std::size_t>(n) * sizeof(T));
         k.add(x.data(), y.data(), n);
         for (std::int64_t i = 0; i < n; ++i) expect(y[i] == before[i] + x[i], what + " add");
         reset();
         k.scale(x.data(), T(0.3), y.data(), n, true);
-        for (std::int64_t i = 0; i < n; ++i) expect(y[i] == before[i] + T(0.3) * x[i], what + " scale, accumulate");
+        for (std::int64_t i = 0; i < n; ++i)
+            expect(y[i] == before[i] + T(0.3) * x[i], what + " scale, accumulate");
         k.scale(x.data(), T(0.3), y.data(), n, false);
         for (std::int64_t i = 0; i < n; ++i) expect(y[i] == T(0.3) * x[i], what + " scale");
         reset();
         k.penalty_gradient(x.data(), y.data(), n, T(0.1), T(0.2));
         for (std::int64_t i = 0; i < n; ++i) {
             const Real sign = (x[i] > 0) - (x[i] < 0);
-            expect_near(y[i], before[i] + T(0.1) * sign + T(0.2) * static_cast<Real>(x[i]), 1, what + " penalty_gradient");
+            expect_near(y[i], before[i] + T(0.1) * sign + T(0.2) * static_cast<Real>(x[i]), 1,
+                        what + " penalty_gradient");
         }
     }
 }

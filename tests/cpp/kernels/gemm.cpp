@@ -19,8 +19,10 @@ struct Strides {
 
 Strides strides(Layout layout, std::int64_t rows, std::int64_t columns, std::int64_t gap) {
     switch (layout) {
-        case Layout::plain: return {columns + gap, 1, rows * columns + gap * std::max<std::int64_t>(rows - 1, 0)};
-        case Layout::turned: return {1, rows + gap, rows * columns + gap * std::max<std::int64_t>(columns - 1, 0)};
+        case Layout::plain:
+            return {columns + gap, 1, rows * columns + gap * std::max<std::int64_t>(rows - 1, 0)};
+        case Layout::turned:
+            return {1, rows + gap, rows * columns + gap * std::max<std::int64_t>(columns - 1, 0)};
         default: {
             const std::int64_t row = (columns - 1) * 3 + 2 + gap;
             return {row, 3, rows * columns == 0 ? 0 : (rows - 1) * row + (columns - 1) * 3 + 1};
@@ -38,7 +40,8 @@ struct Case {
 // Cuts [0, n) at multiples of `unit` or anywhere.
 std::vector<std::int64_t> random_cuts(std::int64_t n, std::int64_t unit) {
     std::vector<std::int64_t> cuts = {0};
-    while (cuts.back() < n) cuts.push_back(std::min(n, cuts.back() + unit * (1 + random_below(1 + n / unit))));
+    while (cuts.back() < n)
+        cuts.push_back(std::min(n, cuts.back() + unit * (1 + random_below(1 + n / unit))));
     return cuts;
 }
 
@@ -64,8 +67,8 @@ void check_case(const Kernels<T>& kernels, const Case& c, std::vector<T>* bits) 
     p.activation = c.activation ? relu->forward : nullptr;
     p.z = c.activation && c.keep_z ? z.data() : nullptr;
 
-    const std::string what = label(kernels) + " gemm " + std::to_string(c.m) + "x" + std::to_string(c.n) + "x" +
-                             std::to_string(c.k) + " layouts " + std::to_string(static_cast<int>(c.a)) +
+    const std::string what = label(kernels) + " gemm " + std::to_string(c.m) + "x" + std::to_string(c.n) +
+                             "x" + std::to_string(c.k) + " layouts " + std::to_string(static_cast<int>(c.a)) +
                              std::to_string(static_cast<int>(c.b)) + " gap " + std::to_string(c.gap) +
                              (c.accumulate ? " accumulate" : "") + (c.bias ? " bias" : "") +
                              (c.activation ? " relu" : "") + (c.keep_z ? " z" : "");
@@ -103,7 +106,8 @@ void check_case(const Kernels<T>& kernels, const Case& c, std::vector<T>* bits) 
             }
             long double sum = 0, magnitude = 0;
             for (std::int64_t q = 0; q < c.k; ++q) {
-                const long double product = static_cast<long double>(a[i * as.row + q * as.col]) * b[q * bs.row + j * bs.col];
+                const long double product =
+                    static_cast<long double>(a[i * as.row + q * as.col]) * b[q * bs.row + j * bs.col];
                 sum += product;
                 magnitude += std::fabs(product);
             }
@@ -115,11 +119,13 @@ void check_case(const Kernels<T>& kernels, const Case& c, std::vector<T>* bits) 
                 worst = std::max(worst, static_cast<double>(std::fabs(z[at] - sum) / (magnitude + 1e-300L)));
             } else {
                 if (c.activation) sum = sum > 0 ? sum : 0;
-                worst = std::max(worst, static_cast<double>(std::fabs(out[at] - sum) / (magnitude + 1e-300L)));
+                worst =
+                    std::max(worst, static_cast<double>(std::fabs(out[at] - sum) / (magnitude + 1e-300L)));
             }
         }
     }
-    expect(worst < epsilon<T> * (2 + std::sqrt(static_cast<double>(c.k)) * 2), what + ": error " + std::to_string(worst / epsilon<T>) + " eps");
+    expect(worst < epsilon<T> * (2 + std::sqrt(static_cast<double>(c.k)) * 2),
+           what + ": error " + std::to_string(worst / epsilon<T>) + " eps");
     if (bits != nullptr) *bits = first;
 }
 
@@ -136,8 +142,9 @@ void check_type(const std::vector<Case>& cases) {
             if (reference.empty()) reference = bits;
             expect(bits.size() == reference.size() &&
                        same_bits(bits.data(), reference.data(), static_cast<std::int64_t>(bits.size())),
-                   std::string(retrograd::name(isa)) + " gemm: other bits than the first instruction set with FMA, " +
-                       std::to_string(c.m) + "x" + std::to_string(c.n) + "x" + std::to_string(c.k));
+                   std::string(retrograd::name(isa)) +
+                       " gemm: other bits than the first instruction set with FMA, " + std::to_string(c.m) +
+                       "x" + std::to_string(c.n) + "x" + std::to_string(c.k));
         }
     }
 }
@@ -146,7 +153,8 @@ void check_type(const std::vector<Case>& cases) {
 
 void check_gemm() {
     std::vector<Case> cases;
-    const std::int64_t sizes[] = {1, 2, 3, 5, 6, 7, 8, 10, 13, 14, 15, 16, 17, 28, 31, 32, 33, 64, 100, 129, 200};
+    const std::int64_t sizes[] = {1,  2,  3,  5,  6,  7,  8,  10,  13,  14, 15,
+                                  16, 17, 28, 31, 32, 33, 64, 100, 129, 200};
     const std::int64_t lengths[] = {0, 1, 2, 3, 7, 8, 16, 17, 64, 100, 383, 384, 385, 785, 1030};
     const auto pick = [](const auto& list) { return list[random_below(std::size(list))]; };
     for (int i = 0; i < 700; ++i) {
@@ -161,10 +169,12 @@ void check_gemm() {
         c.keep_z = random_below(2) == 0;
         cases.push_back(c);
     }
-    for (const auto& [m, n, k] : {std::array{1, 1300, 70}, {3, 700, 400}, {400, 20, 30}, {230, 530, 90}, {40, 40, 1024}}) {
+    for (const auto& [m, n, k] :
+         {std::array{1, 1300, 70}, {3, 700, 400}, {400, 20, 30}, {230, 530, 90}, {40, 40, 1024}}) {
         for (int layout = 0; layout < 4; ++layout) {
             cases.push_back({m, n, k, layout % 2 == 0 ? Layout::plain : Layout::turned,
-                             layout / 2 == 0 ? Layout::plain : Layout::turned, 0, layout == 1, true, layout != 2, layout == 3});
+                             layout / 2 == 0 ? Layout::plain : Layout::turned, 0, layout == 1, true,
+                             layout != 2, layout == 3});
         }
     }
     check_type<float>(cases);

@@ -50,7 +50,8 @@ class Guarded {
         const std::size_t bytes = static_cast<std::size_t>(n) * sizeof(T);
         const std::size_t inner = (bytes + page - 1) / page * page;
         length_ = inner + 2 * page;
-        base_ = static_cast<char*>(mmap(nullptr, length_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        base_ = static_cast<char*>(
+            mmap(nullptr, length_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
         if (base_ == MAP_FAILED) throw std::bad_alloc();
         mprotect(base_, page, PROT_NONE);
         mprotect(base_ + page + inner, page, PROT_NONE);

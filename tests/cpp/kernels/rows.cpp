@@ -101,8 +101,12 @@ void check_softmax(const retrograd::Kernels<T>& k, std::vector<T>& bits) {
             before.fill_random();
             t.fill_random(0.01, 1);
             const T smoothing = accumulate ? T(0.1) : T(0);
-            const auto start = [&] { std::memcpy(dx.data(), before.data(), static_cast<std::size_t>(n) * sizeof(T)); };
-            const auto keep = [&](const Guarded<T>& a) { bits.insert(bits.end(), a.data(), a.data() + a.size()); };
+            const auto start = [&] {
+                std::memcpy(dx.data(), before.data(), static_cast<std::size_t>(n) * sizeof(T));
+            };
+            const auto keep = [&](const Guarded<T>& a) {
+                bits.insert(bits.end(), a.data(), a.data() + a.size());
+            };
 
             std::vector<Real> soft(static_cast<std::size_t>(n)), log_soft(static_cast<std::size_t>(n));
             for (std::int64_t i = 0; i < rows; ++i) {
@@ -115,10 +119,13 @@ void check_softmax(const retrograd::Kernels<T>& k, std::vector<T>& bits) {
                     soft[at] = std::exp(log_soft[at]);
                     targets += t[i * columns + j];
                 }
-                for (std::int64_t j = 0; j < columns; ++j) t[i * columns + j] = static_cast<T>(t[i * columns + j] / targets);
+                for (std::int64_t j = 0; j < columns; ++j)
+                    t[i * columns + j] = static_cast<T>(t[i * columns + j] / targets);
                 label_of[i] = i == 1 ? -100 : static_cast<std::int32_t>(random_below(columns));
             }
-            const auto at = [&](std::int64_t i, std::int64_t j) { return static_cast<std::size_t>(i * columns + j); };
+            const auto at = [&](std::int64_t i, std::int64_t j) {
+                return static_cast<std::size_t>(i * columns + j);
+            };
 
             k.softmax(x.data(), y.data(), rows, columns);
             k.log_softmax(x.data(), logs.data(), rows, columns);
@@ -136,7 +143,8 @@ void check_softmax(const retrograd::Kernels<T>& k, std::vector<T>& bits) {
                 for (std::int64_t j = 0; j < columns; ++j) common += soft[at(i, j)] * dy[i * columns + j];
                 for (std::int64_t j = 0; j < columns; ++j) {
                     const Real base = accumulate ? Real(before[i * columns + j]) : 0;
-                    expect_near(dx[i * columns + j], base + soft[at(i, j)] * (dy[i * columns + j] - common), 1, what + " softmax_backward");
+                    expect_near(dx[i * columns + j], base + soft[at(i, j)] * (dy[i * columns + j] - common),
+                                1, what + " softmax_backward");
                 }
             }
             start();
@@ -147,14 +155,17 @@ void check_softmax(const retrograd::Kernels<T>& k, std::vector<T>& bits) {
                 for (std::int64_t j = 0; j < columns; ++j) total += dy[i * columns + j];
                 for (std::int64_t j = 0; j < columns; ++j) {
                     const Real base = accumulate ? Real(before[i * columns + j]) : 0;
-                    expect_near(dx[i * columns + j], base + dy[i * columns + j] - soft[at(i, j)] * total, 20, what + " log_softmax_backward");
+                    expect_near(dx[i * columns + j], base + dy[i * columns + j] - soft[at(i, j)] * total, 20,
+                                what + " log_softmax_backward");
                 }
             }
 
-            k.cross_entropy(x.data(), label_of.data(), value.data(), p.data(), rows, columns, -100, smoothing);
+            k.cross_entropy(x.data(), label_of.data(), value.data(), p.data(), rows, columns, -100,
+                            smoothing);
             keep(value);
             start();
-            k.cross_entropy_backward(p.data(), label_of.data(), dvalue.data(), dx.data(), rows, columns, -100, smoothing, accumulate);
+            k.cross_entropy_backward(p.data(), label_of.data(), dvalue.data(), dx.data(), rows, columns, -100,
+                                     smoothing, accumulate);
             keep(dx);
             for (std::int64_t i = 0; i < rows; ++i) {
                 Real wanted = 0;
@@ -169,13 +180,16 @@ void check_softmax(const retrograd::Kernels<T>& k, std::vector<T>& bits) {
             }
             label_of[0] = static_cast<std::int32_t>(columns);
             label_of[2] = -1;
-            k.cross_entropy(x.data(), label_of.data(), value.data(), p.data(), rows, columns, -100, smoothing);
-            expect(std::isnan(value[0]) && std::isnan(value[2]), what + " cross_entropy: a label outside must give NaN");
+            k.cross_entropy(x.data(), label_of.data(), value.data(), p.data(), rows, columns, -100,
+                            smoothing);
+            expect(std::isnan(value[0]) && std::isnan(value[2]),
+                   what + " cross_entropy: a label outside must give NaN");
 
             k.cross_entropy_soft(x.data(), t.data(), value.data(), p.data(), rows, columns, smoothing);
             keep(value);
             start();
-            k.cross_entropy_soft_backward(p.data(), t.data(), dvalue.data(), dx.data(), rows, columns, smoothing, accumulate);
+            k.cross_entropy_soft_backward(p.data(), t.data(), dvalue.data(), dx.data(), rows, columns,
+                                          smoothing, accumulate);
             keep(dx);
             for (std::int64_t i = 0; i < rows; ++i) {
                 Real wanted = 0;
@@ -183,7 +197,8 @@ void check_softmax(const retrograd::Kernels<T>& k, std::vector<T>& bits) {
                     const Real q = (1 - Real(smoothing)) * t[i * columns + j] + Real(smoothing) / columns;
                     wanted -= q * log_soft[at(i, j)];
                     const Real base = accumulate ? Real(before[i * columns + j]) : 0;
-                    expect_near(dx[i * columns + j], base + dvalue[i] * (soft[at(i, j)] - q), 1, what + " cross_entropy_soft_backward");
+                    expect_near(dx[i * columns + j], base + dvalue[i] * (soft[at(i, j)] - q), 1,
+                                what + " cross_entropy_soft_backward");
                 }
                 expect_near(value[i], wanted, 20, what + " cross_entropy_soft", 4);
             }
@@ -201,23 +216,30 @@ struct LossFormula {
 
 const std::map<std::string, LossFormula>& loss_formulas() {
     static const std::map<std::string, LossFormula> all = {
-        {"half_squared_error", {[](Real z, Real t, Real) { return (z - t) * (z - t) / 2; },
-                                [](Real z, Real t, Real) { return z - t; }, false}},
-        {"mean_squared_error", {[](Real z, Real t, Real) { return (z - t) * (z - t); },
-                                [](Real z, Real t, Real) { return 2 * (z - t); }, true}},
-        {"mean_absolute_error", {[](Real z, Real t, Real) { return std::fabs(z - t); },
-                                 [](Real z, Real t, Real) { return Real((z > t) - (z < t)); }, true}},
-        {"huber", {[](Real z, Real t, Real d) {
-                       const Real e = std::fabs(z - t);
-                       return e <= d ? e * e / 2 : d * (e - d / 2);
-                   },
-                   [](Real z, Real t, Real d) { return std::fmax(-d, std::fmin(d, z - t)); }, true}},
-        {"binary_cross_entropy", {[](Real z, Real t, Real) { return std::fmax(z, 0) + std::log1p(std::exp(-std::fabs(z))) - t * z; },
-                                  [](Real z, Real t, Real) { return 1 / (1 + std::exp(-z)) - t; }, true}},
-        {"poisson", {[](Real z, Real t, Real) { return std::exp(z) - t * z; },
-                     [](Real z, Real t, Real) { return std::exp(z) - t; }, true}},
-        {"hinge", {[](Real z, Real t, Real) { return std::fmax(0, 1 - t * z); },
-                   [](Real z, Real t, Real) { return 1 - t * z > 0 ? -t : 0; }, true}},
+        {"half_squared_error",
+         {[](Real z, Real t, Real) { return (z - t) * (z - t) / 2; },
+          [](Real z, Real t, Real) { return z - t; }, false}},
+        {"mean_squared_error",
+         {[](Real z, Real t, Real) { return (z - t) * (z - t); },
+          [](Real z, Real t, Real) { return 2 * (z - t); }, true}},
+        {"mean_absolute_error",
+         {[](Real z, Real t, Real) { return std::fabs(z - t); },
+          [](Real z, Real t, Real) { return Real((z > t) - (z < t)); }, true}},
+        {"huber",
+         {[](Real z, Real t, Real d) {
+              const Real e = std::fabs(z - t);
+              return e <= d ? e * e / 2 : d * (e - d / 2);
+          },
+          [](Real z, Real t, Real d) { return std::fmax(-d, std::fmin(d, z - t)); }, true}},
+        {"binary_cross_entropy",
+         {[](Real z, Real t, Real) { return std::fmax(z, 0) + std::log1p(std::exp(-std::fabs(z))) - t * z; },
+          [](Real z, Real t, Real) { return 1 / (1 + std::exp(-z)) - t; }, true}},
+        {"poisson",
+         {[](Real z, Real t, Real) { return std::exp(z) - t * z; },
+          [](Real z, Real t, Real) { return std::exp(z) - t; }, true}},
+        {"hinge",
+         {[](Real z, Real t, Real) { return std::fmax(0, 1 - t * z); },
+          [](Real z, Real t, Real) { return 1 - t * z > 0 ? -t : 0; }, true}},
     };
     return all;
 }
@@ -252,7 +274,9 @@ void check_losses(const retrograd::Kernels<T>& k, std::vector<T>& bits) {
                     for (std::int64_t j = 0; j < columns; ++j) {
                         const Real vz = z[i * columns + j], vt = t[i * columns + j];
                         total += formula.value(vz, vt, parameter);
-                        expect_near(dz[i * columns + j], dvalue[i] * formula.derivative(vz, vt, parameter) / count, 1, what + " derivative");
+                        expect_near(dz[i * columns + j],
+                                    dvalue[i] * formula.derivative(vz, vt, parameter) / count, 1,
+                                    what + " derivative");
                         expect(sum[i * columns + j] == T(2) + dz[i * columns + j], what + ": accumulate");
                     }
                     expect_near(value[i], total / count, 3, what);

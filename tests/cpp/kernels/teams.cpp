@@ -73,7 +73,8 @@ void check_failures() {
             } catch (const std::runtime_error& e) {
                 message = e.what();
             }
-            expect(!present || message == "member " + std::to_string(culprit), "team: the failure did not arrive");
+            expect(!present || message == "member " + std::to_string(culprit),
+                   "team: the failure did not arrive");
         }
     }
     expect(counting_works(4, 50), "team: after failures");
@@ -143,7 +144,8 @@ void check_forks() {
     for (int i = 0; i < 5; ++i) {
         expect(counting_works(4, 20), "fork: before");
         expect(in_child([] { return counting_works(4, 20); }) == 0, "fork: after a region");
-        expect(in_child([] { return in_child([] { return counting_works(3, 20); }) == 0; }) == 0, "fork: child of a child");
+        expect(in_child([] { return in_child([] { return counting_works(3, 20); }) == 0; }) == 0,
+               "fork: child of a child");
         expect(counting_works(4, 20), "fork: the parent goes on");
     }
     std::atomic<bool> stop{false};
@@ -151,7 +153,8 @@ void check_forks() {
         while (!stop) counting_works(3, 20);
     });
     for (int i = 0; i < 20; ++i) {
-        expect(in_child([] { return counting_works(3, 20); }) == 0, "fork: while another thread is inside a region");
+        expect(in_child([] { return counting_works(3, 20); }) == 0,
+               "fork: while another thread is inside a region");
     }
     stop = true;
     busy.join();
@@ -187,5 +190,6 @@ void check_teams() {
     check_callers_side_by_side();
     check_float_environment();
     check_forks();
-    std::printf("backend %s, %d threads available\n", retrograd::parallel_backend(), retrograd::available_threads());
+    std::printf("backend %s, %d threads available\n", retrograd::parallel_backend(),
+                retrograd::available_threads());
 }

@@ -22,7 +22,8 @@ struct Case {
 struct Scalar {
     std::map<std::string, double> slot;
 
-    double step(const std::string& optimizer, const retrograd::Hyper& h, std::int64_t t, double lr, double w, double g) {
+    double step(const std::string& optimizer, const retrograd::Hyper& h, std::int64_t t, double lr, double w,
+                double g) {
         if (optimizer == "adamw") {
             w -= lr * h.get("weight_decay") * w;
         } else {
@@ -57,7 +58,8 @@ struct Scalar {
             double& sum = slot["sum"];
             if (t == 1) sum = h.get("initial_accumulator_value");
             sum += g * g;
-            return w - lr / (1 + static_cast<double>(t - 1) * h.get("lr_decay")) * g / (std::sqrt(sum) + h.get("eps"));
+            return w - lr / (1 + static_cast<double>(t - 1) * h.get("lr_decay")) * g /
+                           (std::sqrt(sum) + h.get("eps"));
         }
         double &m = slot["exp_avg"], &v = slot["exp_avg_sq"], &most = slot["max_exp_avg_sq"];
         const double beta1 = h.get("beta1"), beta2 = h.get("beta2"), n = static_cast<double>(t);
@@ -93,7 +95,8 @@ void check_case(const retrograd::Kernels<T>& k, const Case& c, std::vector<T>& b
         }
         for (std::int64_t t = 1; t <= 12; ++t) {
             g.fill_random();
-            const double lr = 0.01 / static_cast<double>(t), scale = 0.5, clip = t > 6 ? 0.2 : __builtin_inf();
+            const double lr = 0.01 / static_cast<double>(t), scale = 0.5,
+                         clip = t > 6 ? 0.2 : __builtin_inf();
             double coefficients[retrograd::max_coefficients] = {};
             rule->prepare(hyper, t, lr, coefficients);
             const T most = kernel->apply(w.data(), g.data(), slots, n, coefficients, scale, clip);
@@ -103,12 +106,14 @@ void check_case(const retrograd::Kernels<T>& k, const Case& c, std::vector<T>& b
                 auto& one = scalar[static_cast<std::size_t>(i)];
                 double& wanted = weight[static_cast<std::size_t>(i)];
                 wanted = one.step(c.optimizer, hyper, t, lr, wanted, slope);
-                expect(std::fabs(w[i] - wanted) <= 200 * epsilon<T>, what + " step " + std::to_string(t) + ": got " +
-                           std::to_string(w[i]) + ", expected " + std::to_string(wanted));
+                expect(std::fabs(w[i] - wanted) <= 200 * epsilon<T>,
+                       what + " step " + std::to_string(t) + ": got " + std::to_string(w[i]) + ", expected " +
+                           std::to_string(wanted));
                 seen = std::max(seen, std::fabs(w[i]));
                 for (int s = 0; s < count; ++s) {
                     seen = std::max(seen, std::fabs(slots[s][i]));
-                    expect(std::fabs(slots[s][i] - one.slot[rule->slots.name[s]]) <= 200 * epsilon<T> * std::max(1.0, std::fabs(one.slot[rule->slots.name[s]])),
+                    expect(std::fabs(slots[s][i] - one.slot[rule->slots.name[s]]) <=
+                               200 * epsilon<T> * std::max(1.0, std::fabs(one.slot[rule->slots.name[s]])),
                            what + " slot " + rule->slots.name[s]);
                 }
             }
@@ -118,7 +123,8 @@ void check_case(const retrograd::Kernels<T>& k, const Case& c, std::vector<T>& b
         g[n - 1] = static_cast<T>(__builtin_nan(""));
         double coefficients[retrograd::max_coefficients] = {};
         rule->prepare(hyper, 13, 0.01, coefficients);
-        expect(std::isnan(kernel->apply(w.data(), g.data(), slots, n, coefficients, 1, 0.1)), what + ": lost a NaN");
+        expect(std::isnan(kernel->apply(w.data(), g.data(), slots, n, coefficients, 1, 0.1)),
+               what + ": lost a NaN");
     }
 }
 
@@ -132,7 +138,8 @@ void check_type(const std::vector<Case>& cases) {
         if (isa == retrograd::Isa::baseline) continue;
         if (reference.empty()) reference = bits;
         expect(same_bits(bits.data(), reference.data(), static_cast<std::int64_t>(bits.size())),
-               std::string(retrograd::name(isa)) + " updates: other bits than on the first instruction set with FMA");
+               std::string(retrograd::name(isa)) +
+                   " updates: other bits than on the first instruction set with FMA");
     }
 }
 
@@ -149,7 +156,9 @@ void check_updates() {
         {"rmsprop", "rmsprop_momentum", {{"momentum", 0.9}}},
         {"rmsprop", "rmsprop_centered", {{"centered", 1}, {"alpha", 0.9}}},
         {"rmsprop", "rmsprop_centered_momentum", {{"centered", 1}, {"momentum", 0.9}, {"alpha", 0.3}}},
-        {"adagrad", "adagrad", {{"lr_decay", 0.1}, {"initial_accumulator_value", 0.2}, {"weight_decay", 0.1}}},
+        {"adagrad",
+         "adagrad",
+         {{"lr_decay", 0.1}, {"initial_accumulator_value", 0.2}, {"weight_decay", 0.1}}},
         {"adam", "adam", {{"weight_decay", 0.1}}},
         {"adam", "adam", {{"beta1", 0.3}}},
         {"adam", "adam_amsgrad", {{"amsgrad", 1}, {"beta2", 0.9}}},

@@ -123,8 +123,10 @@ Result<T> run(const OpPtr& op, const std::vector<Input>& inputs, std::int64_t ba
     std::int64_t allocated = 0;
     const auto call = [&](auto&& f) {
         const std::int64_t before = allocations;
-        if (team == 1) f(Member::alone());
-        else retrograd::run_team(team, [&](const Member& member) { f(member); });
+        if (team == 1)
+            f(Member::alone());
+        else
+            retrograd::run_team(team, [&](const Member& member) { f(member); });
         allocated += allocations - before;
     };
     call([&](const Member& member) { op->forward(r, member); });

@@ -51,8 +51,10 @@ Values draw(const Case& c, const OpPtr& op, std::uint64_t seed) {
     for (std::size_t i = 0; i < c.inputs.size(); ++i) {
         const std::int64_t n = retrograd::elements(c.inputs[i].shape, c.batch);
         for (std::int64_t j = 0; j < n; ++j) {
-            if (c.inputs[i].dtype == DType::index) values.index[i].push_back(c.draw_index(random));
-            else values.x[i].push_back(c.draw ? c.draw(random, i) : signed_value(random, i));
+            if (c.inputs[i].dtype == DType::index)
+                values.index[i].push_back(c.draw_index(random));
+            else
+                values.x[i].push_back(c.draw ? c.draw(random, i) : signed_value(random, i));
         }
     }
     values.dy = random.directions(

@@ -27,15 +27,15 @@ RG_INLINE void map(const T* a, const T* b, T* y, std::ptrdiff_t n, Body body) {
 template <class T>
 struct Kernels {
     using V = Vec<T>;
-#define X(name) \
-    static void name(const T* x, T* y, std::ptrdiff_t n) { \
+#define X(name)                                                                           \
+    static void name(const T* x, T* y, std::ptrdiff_t n) {                                \
         map(x, y, n, [](V v) __attribute__((always_inline)) { return RG_ISA::name(v); }); \
     }
     VECTOR_MATH_UNARY(X)
     VECTOR_MATH_VEC(X)
 #undef X
-#define X(name) \
-    static void name(const T* a, const T* b, T* y, std::ptrdiff_t n) { \
+#define X(name)                                                                                      \
+    static void name(const T* a, const T* b, T* y, std::ptrdiff_t n) {                               \
         map(a, b, y, n, [](V v, V w) __attribute__((always_inline)) { return RG_ISA::name(v, w); }); \
     }
     X(pow)
@@ -47,9 +47,10 @@ struct Kernels {
         map(x, y, n, [](V v) __attribute__((always_inline)) { return to_float(to_int(v)); });
     }
     static void finite(const T* x, T* y, std::ptrdiff_t n) {
-        map(x, y, n, [](V v) __attribute__((always_inline)) {
-            return select(isfinite(v), broadcast(T(1)), zeros<T>());
-        });
+        map(
+            x, y, n, [](V v) __attribute__((always_inline)) {
+                return select(isfinite(v), broadcast(T(1)), zeros<T>());
+            });
     }
     static bool any_negative(const T* x) { return any(load(x) < zeros<T>()); }
     static bool all_negative(const T* x) { return all(load(x) < zeros<T>()); }
@@ -63,7 +64,17 @@ struct Kernels {
         VECTOR_MATH_UNARY(X) VECTOR_MATH_VEC(X)
 #undef X
             integer_and_back,
-        finite, pow, min, max, copysign, any_negative, all_negative, sum, sum_of_squares, dot, largest};
+        finite,
+        pow,
+        min,
+        max,
+        copysign,
+        any_negative,
+        all_negative,
+        sum,
+        sum_of_squares,
+        dot,
+        largest};
 };
 
 constexpr vector_math::Table table = {TEXT(RG_ISA), has_fma, RG_VECTOR_BYTES, Kernels<float>::functions,

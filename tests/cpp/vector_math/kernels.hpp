@@ -21,9 +21,9 @@ struct Functions {
     VECTOR_MATH_VEC(X)
 #undef X
     Unary integer_and_back;
-    Unary finite;    // 1 where finite, else 0
+    Unary finite;  // 1 where finite, else 0
     Binary pow, min, max, copysign;
-    bool (*any_negative)(const T* x);    // over one vector
+    bool (*any_negative)(const T* x);  // over one vector
     bool (*all_negative)(const T* x);
     T (*sum)(const T* x, std::ptrdiff_t n);
     T (*sum_of_squares)(const T* x, std::ptrdiff_t n);

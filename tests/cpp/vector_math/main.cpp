@@ -88,7 +88,7 @@ struct Case {
     typename Functions<T>::Unary Functions<T>::*kernel;
     Wide<T> (*exact)(Wide<T>);
     double bound;
-    double low, high;    // for the timing, and a quarter of the random arguments of double
+    double low, high;  // for the timing, and a quarter of the random arguments of double
 };
 
 template <class T>
@@ -119,7 +119,7 @@ constexpr double pow_bound = 2;
 template <class T>
 Wide<T> last_place(Wide<T> exact) {
     int exponent = Limits<T>::min_exponent;
-    if constexpr (sizeof(T) == 4) {    // by bits: this is called 2^32 times
+    if constexpr (sizeof(T) == 4) {  // by bits: this is called 2^32 times
         exponent = static_cast<int>(std::bit_cast<std::uint64_t>(exact) >> 52 & 0x7FF) - 1022;
         exponent = std::clamp(exponent, Limits<T>::min_exponent, Limits<T>::max_exponent) - Limits<T>::digits;
         return std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52);
@@ -138,7 +138,7 @@ double ulp_error(T got, Wide<T> exact) {
     const double wrong = std::numeric_limits<double>::infinity();
     if (std::isnan(exact) || std::isnan(got)) return std::isnan(exact) && std::isnan(got) ? 0 : wrong;
     if (got == 0 && std::signbit(got) != std::signbit(exact)) return wrong;
-    static const W above = std::ldexp(W(1), Limits<T>::max_exponent);    // stands for infinity
+    static const W above = std::ldexp(W(1), Limits<T>::max_exponent);  // stands for infinity
     const W e = std::clamp(exact, -above, above), g = std::isinf(got) ? std::copysign(above, W(got)) : W(got);
     return e == g ? 0 : static_cast<double>(std::fabs(g - e) / last_place<T>(e));
 }
@@ -153,7 +153,7 @@ struct Worst {
     double error = 0;
     T x = 0;
     T y = 0;
-    std::int64_t different = 0;    // arguments with other bits than the first instruction set with FMA
+    std::int64_t different = 0;  // arguments with other bits than the first instruction set with FMA
     T different_at = 0;
 
     void take(double e, T at, T second = 0) {
@@ -208,8 +208,13 @@ struct Random {
 /// changes.
 template <class T>
 std::vector<T> edge_arguments() {
-    std::vector<T> x = {T(0), Limits<T>::infinity(), Limits<T>::quiet_NaN(), Limits<T>::denorm_min(),
-                        T(3) * Limits<T>::denorm_min(), Limits<T>::min(), Limits<T>::max(),
+    std::vector<T> x = {T(0),
+                        Limits<T>::infinity(),
+                        Limits<T>::quiet_NaN(),
+                        Limits<T>::denorm_min(),
+                        T(3) * Limits<T>::denorm_min(),
+                        Limits<T>::min(),
+                        Limits<T>::max(),
                         Limits<T>::epsilon()};
     const auto near = [&x](double center, int steps) {
         T below = T(center), above = T(center);
@@ -228,9 +233,10 @@ std::vector<T> edge_arguments() {
     }
     // the double that is nearest to a multiple of pi/2
     if constexpr (sizeof(T) == 8) near(std::ldexp(6381956970095103.0, 797), 2);
-    for (const double c : {0.625, 1.0, 2.0, std::sqrt(0.5), std::sqrt(2.0), 3.9192, 3.95, 5.8636, 5.95,
-                           9.0109, 17.3286, 18.7149, 36.7368, 37.4299, 87.3366, 88.7228, 103.2789, 103.9721,
-                           708.3964, 709.7827, 744.4401, 745.1332, 1e5, 1e9})
+    for (const double c :
+         {0.625,    1.0,      2.0,      std::sqrt(0.5), std::sqrt(2.0), 3.9192,   3.95,    5.8636,
+          5.95,     9.0109,   17.3286,  18.7149,        36.7368,        37.4299,  87.3366, 88.7228,
+          103.2789, 103.9721, 708.3964, 709.7827,       744.4401,       745.1332, 1e5,     1e9})
         near(c, 50);
     const std::size_t n = x.size();
     for (std::size_t i = 0; i < n; ++i) x.push_back(-x[i]);
@@ -283,7 +289,7 @@ std::vector<Worst<double>> scan(const Case<double>& c, const std::vector<const T
     for (std::int64_t done = 0; done < count; done += block) {
         for (std::size_t i = 0; i < block; ++i) {
             switch (i % 8) {
-                case 0: x[i] = std::bit_cast<double>(random.next()); break;    // any bits
+                case 0: x[i] = std::bit_cast<double>(random.next()); break;  // any bits
                 case 1: x[i] = random.uniform(-750, 750); break;
                 case 2: x[i] = random.uniform(-40, 40); break;
                 case 3:
@@ -332,8 +338,9 @@ void report(const char* function, const Table& table, const Worst<T>& worst, dou
     std::fflush(stdout);
     const std::string who = std::string(type) + " " + function + " on " + table.isa;
     if (!(worst.error <= bound)) fail(who + ": error " + std::to_string(worst.error) + " ulp at " + where);
-    if (worst.different > 0) fail(who + ": other bits than the first instruction set with FMA, such as at "
-                                  + std::to_string(worst.different_at));
+    if (worst.different > 0)
+        fail(who + ": other bits than the first instruction set with FMA, such as at " +
+             std::to_string(worst.different_at));
 }
 
 template <class T>
@@ -379,10 +386,30 @@ void check_pow(const std::vector<const Table*>& tables, std::uint64_t stride) {
     };
 
     const T inf = Limits<T>::infinity(), nan = Limits<T>::quiet_NaN(), big = T(1) / Limits<T>::epsilon();
-    std::vector<T> edges = {
-        T(0), T(1), T(2), T(3), T(4), T(0.5), T(1.5), T(0.75), T(7), T(10), T(1e-3), T(333.25), T(1001),
-        std::nextafter(T(1), T(0)), std::nextafter(T(1), T(2)), big - 1, big, big + 2, 2 * big, 4 * big, inf,
-        Limits<T>::max(), Limits<T>::min(), Limits<T>::denorm_min()};
+    std::vector<T> edges = {T(0),
+                            T(1),
+                            T(2),
+                            T(3),
+                            T(4),
+                            T(0.5),
+                            T(1.5),
+                            T(0.75),
+                            T(7),
+                            T(10),
+                            T(1e-3),
+                            T(333.25),
+                            T(1001),
+                            std::nextafter(T(1), T(0)),
+                            std::nextafter(T(1), T(2)),
+                            big - 1,
+                            big,
+                            big + 2,
+                            2 * big,
+                            4 * big,
+                            inf,
+                            Limits<T>::max(),
+                            Limits<T>::min(),
+                            Limits<T>::denorm_min()};
     for (std::size_t i = 0, n = edges.size(); i < n; ++i) edges.push_back(-edges[i]);
     edges.push_back(nan);
     for (const T x : edges)
@@ -468,8 +495,9 @@ void check_pieces(const Table& table) {
     compare("floor", f.floor, [](T v) { return std::floor(v); }, 0);
     compare("round_nearest", f.round_nearest, [](T v) { return std::nearbyint(v); }, 0);
     compare("finite", f.finite, [](T v) { return T(std::isfinite(v)); }, 0);
-    compare("to_int", f.integer_and_back, [](T v) { return T(std::nearbyint(v) + 0); },
-            sizeof(T) == 4 ? T(0x1p22) : T(0x1p51));
+    compare(
+        "to_int", f.integer_and_back, [](T v) { return T(std::nearbyint(v) + 0); },
+        sizeof(T) == 4 ? T(0x1p22) : T(0x1p51));
 
     const T nan = Limits<T>::quiet_NaN();
     const std::vector<T> few = {T(0), -T(0), T(1), T(-2), Limits<T>::infinity(), -Limits<T>::infinity(), nan};

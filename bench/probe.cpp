@@ -93,7 +93,8 @@ double fma(int threads, double milliseconds) {
     if (steps == 0) {
         const long trial = 100'000;
         double best = 1e9;
-        for (int i = 0; i < 20; ++i) best = std::min(best, together(1, [&](int) { Chains<Bits, Vector>::run(trial); }));
+        for (int i = 0; i < 20; ++i)
+            best = std::min(best, together(1, [&](int) { Chains<Bits, Vector>::run(trial); }));
         steps = static_cast<long>(static_cast<double>(trial) * 1e-3 / best);
     }
     const long n = std::max(1L, static_cast<long>(static_cast<double>(steps) * milliseconds));
@@ -122,7 +123,8 @@ double memory(bool triad, int threads, double megabytes) {
                 typedef float Vector __attribute__((vector_size(64), aligned(4), may_alias));
                 Vector sum[4]{};
                 for (std::size_t i = begin; i < end; i += 64) {
-                    for (std::size_t k = 0; k < 4; ++k) sum[k] += *reinterpret_cast<const Vector*>(&a[i + 16 * k]);
+                    for (std::size_t k = 0; k < 4; ++k)
+                        sum[k] += *reinterpret_cast<const Vector*>(&a[i + 16 * k]);
                 }
                 sink.store((sum[0] + sum[1] + sum[2] + sum[3])[0], std::memory_order_relaxed);
             }

@@ -398,6 +398,23 @@ def test_overflow_of_the_second_moment() -> None:
     assert state_of(trainer) == before
 
 
+def test_overflow_by_the_settings_of_a_group() -> None:
+    """The second step comes from parameters that the first one has looked at."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(8, 3)).astype(np.float32), rng.normal(size=(8, 2)).astype(np.float32)
+    groups = [rg.ParamGroup("dense_0", weight_decay=1e38, lr_scale=1e3)]
+    trainer = rg.Trainer(small_net(), loss="mse", optimizer=rg.SGD(0.1), param_groups=groups)
+    before = state_of(trainer)
+    for _ in range(2):
+        with pytest.raises(rg.NonFiniteError, match="dense_0"):
+            trainer.step(x, y)
+    trainer = rg.Trainer(small_net(), loss="mse", optimizer=rg.SGD(1e-3), param_groups=groups)
+    with pytest.raises(rg.NonFiniteError, match="dense_0"):
+        trainer.fit(x, y, epochs=20, batch_size=8, progress=False)
+    assert np.isfinite(trainer.model.flat_parameters).all()
+    assert state_of(rg.Trainer(small_net(), loss="mse", optimizer=rg.SGD(0.1))) == before
+
+
 def test_training_goes_on_after_a_failed_step() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(32, 3)).astype(np.float32), rng.normal(size=(32, 2)).astype(np.float32)

@@ -29,7 +29,7 @@ class UpdateRule {
     [[nodiscard]] Coefficients coefficients(std::int64_t t, double lr,
                                             std::optional<double> weight_decay) const;
 
-    // Whether an update from numbers below 1e15 stays below what a float holds, for ordinary rates.
+    // Whether an update from numbers below 1e15 stays below what a float holds, for rates below 1e3.
     [[nodiscard]] bool tame() const;
 
   private:

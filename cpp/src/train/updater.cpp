@@ -190,11 +190,18 @@ void Updater<T>::write_tile(const Tile& tile, std::size_t index, const Coefficie
 }
 
 template <class T>
+bool Updater<T>::is_tame(double lr) const {
+    return rule_.tame() && std::ranges::all_of(groups_, [&](const Group& group) {
+               return std::abs(lr * group.lr_scale) < 1e3 && std::abs(group.weight_decay.value_or(0)) < 1e3;
+           });
+}
+
+template <class T>
 bool Updater<T>::apply(const Member& member, const Sums& sums, std::int64_t t, double lr) {
     // PyTorch's clip_grad_norm_: the small number keeps a zero norm from dividing.
     const double scale =
         options_.clip_norm > 0 ? std::min(1.0, options_.clip_norm / (sums.norm + 1e-6)) : 1.0;
-    const bool careful = !(sums.trusted && rule_.tame() && std::abs(lr) < 1e3);
+    const bool careful = !(sums.trusted && is_tame(lr));
     if (careful && undo_.empty()) {
         // Every member sees the same `careful`; one of them makes the room.
         member.barrier();
@@ -223,7 +230,7 @@ bool Updater<T>::apply(const Member& member, const Sums& sums, std::int64_t t, d
         good &= std::isfinite(largest_[i]);
         small &= static_cast<double>(largest_[i]) < tame_magnitude;
     }
-    if (!good) {
+    if (!good && careful) {
         member.for_each(static_cast<std::int64_t>(tiles_.size()),
                         [&](std::int64_t i) { restore(tiles_[static_cast<std::size_t>(i)]); });
     }

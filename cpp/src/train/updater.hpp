@@ -70,6 +70,7 @@ class Updater {
     };
     static constexpr std::int64_t tile_size = 8192;
 
+    [[nodiscard]] bool is_tame(double lr) const;  // an update from trusted numbers cannot overflow
     void sweep(const Member& member, bool penalise);
     void write_tile(const Tile& tile, std::size_t index, const Coefficients& c, double scale);
     void keep(const Tile& tile);

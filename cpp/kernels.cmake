@@ -1,8 +1,8 @@
 # The kernels, compiled once per instruction set.
 #
-# Sets retrograd_isas, the names, and retrograd_kernel_objects, the object files to link. Each object exports two
-# functions, retrograd::<isa>::table_float and table_double; cpp/src/kernels/table.cpp chooses among them when the
-# library is loaded, and lists the same names for the same processors.
+# Sets retrograd_isas, the names, and retrograd_kernel_objects, the object files to link. Each object exports
+# two functions, retrograd::<isa>::table_float and table_double; cpp/src/kernels/table.cpp chooses among them
+# when the library is loaded, and lists the same names for the same processors.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "MSVC")
   message(FATAL_ERROR "retrograd needs vector extensions that MSVC does not have; use clang-cl on Windows")
 endif()
@@ -25,7 +25,7 @@ foreach(isa IN LISTS retrograd_isas)
   target_compile_features(retrograd_kernels_${isa} PUBLIC cxx_std_20)
   target_include_directories(retrograd_kernels_${isa} PRIVATE ${CMAKE_CURRENT_LIST_DIR}/src)
   target_compile_definitions(retrograd_kernels_${isa} PRIVATE RG_ISA=${isa})
-  # Fixed here whatever the build type: an unoptimised kernel would not inline, and inlining keeps symbols apart.
+  # Fixed whatever the build type: an unoptimised kernel would not inline, and inlining keeps symbols apart.
   target_compile_options(retrograd_kernels_${isa} PRIVATE
                          -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-semantic-interposition
                          -Wall -Wextra -Wpedantic -Wshadow -Wno-psabi

@@ -80,7 +80,6 @@ LONG = {
     "cpp/src/io/json.cpp": "one strict parser and writer; half of it is error texts",
     "cpp/src/io/safetensors.cpp": "one format; every refused case has its own text",
     "cpp/src/simd/math.hpp": "all vector functions share their tables of coefficients",
-    "cpp/src/train/trainer.cpp": "the step and the epoch, one state",
     "python/retrograd/model.py": "the public class with its documentation",
     "python/retrograd/trainer.py": "the public class with its documentation",
     "tests/cpp/io/test_io.cpp": "a table of malformed files",

@@ -76,6 +76,9 @@ struct TraceResult {
 };
 
 template <class T>
+struct TrainerState;
+
+template <class T>
 class Trainer {
   public:
     Trainer(std::shared_ptr<Model<T>> model, TrainerOptions options);
@@ -129,8 +132,7 @@ class Trainer {
     [[nodiscard]] PlanReport plan() const;  // of the last training call; StateError before
 
   private:
-    struct State;
-    std::unique_ptr<State> state_;
+    std::unique_ptr<TrainerState<T>> state_;
 };
 
 extern template class Trainer<float>;

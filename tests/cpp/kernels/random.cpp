@@ -19,8 +19,8 @@ using retrograd::RandomKey;
 using Words = std::array<std::uint32_t, 4>;
 
 void check_known_answers() {
-    // Counter {0, 0, 0, 0} with key {0, 0}; all ones; digits of pi. The purpose is the counter's highest byte
-    // but one word.
+    // Counter {0, 0, 0, 0} with key {0, 0}; all ones; digits of pi. The purpose is the highest byte of the
+    // counter's second word.
     expect(
         retrograd::philox({0, Purpose{0}, 0, 0}, 0) == Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
         "philox: zeros");

@@ -1,0 +1,265 @@
+// One pass over the data, as one region of threads over many steps.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include <retrograd/random.hpp>
+
+#include "base/poll.hpp"
+#include "plan/threads.hpp"
+#include "train/trainer_state.hpp"
+
+namespace retrograd {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+template <class T>
+class Epoch {
+  public:
+    Epoch(TrainerState<T>& state, Training& training, const Batch& data, const EpochOptions& options)
+        : s_(state),
+          training_(training),
+          data_(data),
+          options_(options),
+          program_(state.compile(state.train, data, Use::train, options.collect)),
+          feeds_(data, state.model->inputs(), program_.loss(), program_.plan()),
+          graph_(*state.model->graph()),
+          total_(options.rows ? static_cast<std::int64_t>(options.rows->size()) : feeds_.rows()),
+          batch_size_(std::min(options.batch_size, total_)) {
+        if (total_ == 0) throw ShapeError("x: there are no rows to train on");
+        choose_order();
+        if (options_.collect) {
+            for (const int id : s_.model->outputs()) {
+                result_.outputs.emplace_back(
+                    static_cast<std::size_t>(checked_mul(total_, graph_[id].shape.size())));
+            }
+        }
+        if (options_.record_layers) {
+            gradient_norms_.assign(graph_.parameters().size(), 0.0);
+            update_norms_.assign(graph_.parameters().size(), 0.0);
+        }
+    }
+
+    EpochResult<T> run() {
+        const std::int64_t cost = program_.cost(batch_size_);
+        const int most = choose_threads(s_.options.threads, cost);
+        const bool measured = s_.options.threads == 0 && most > 1;
+        if (measured && (s_.tempo_work != cost || s_.tempo.most() != most)) {
+            s_.tempo = Tempo(most);
+            s_.tempo_work = cost;
+        }
+        workspace_ = &program_.workspace(most);
+        s_.stop = false;
+        s_.phase = Phase::idle;
+        s_.updater.forget();
+        s_.threads_used = 0;
+        next_batch();
+        const std::function<bool()> ask = [this] { return wants_to_stop(); };
+        Poll poll(&ask);
+        while (outcome_ == Outcome::running) {
+            const std::int64_t before = result_.iterations;
+            const Clock::time_point start = Clock::now();
+            steps_left_ = measured ? s_.tempo.steps() : std::numeric_limits<std::int64_t>::max();
+            const int used = run_team(measured ? s_.tempo.members() : most, [&](const Member& member) {
+                train(member.index() == 0 ? member.asking(&poll) : member);
+            });
+            s_.threads_used = std::max(s_.threads_used, used);
+            if (measured) {
+                s_.tempo.report(result_.iterations - before,
+                                std::chrono::duration<double>(Clock::now() - start).count());
+            }
+        }
+        return finish();
+    }
+
+  private:
+    enum class Outcome : std::uint8_t { running, finished, bad_row, forward, backward, update };
+
+    void choose_order() {
+        if (options_.shuffle) {
+            const auto epoch = static_cast<std::uint32_t>(s_.epoch);
+            order_ = permutation(total_, {s_.options.seed, Purpose::shuffle, 0, epoch});
+            if (options_.rows == nullptr) return;
+            for (std::int64_t& row : order_) row = (*options_.rows)[static_cast<std::size_t>(row)];
+        } else if (options_.rows) {
+            order_ = *options_.rows;
+        }
+    }
+
+    void next_batch() {
+        rows_ = {order_.empty() ? nullptr : order_.data() + done_, done_,
+                 std::min(batch_size_, total_ - done_)};
+        workspace_->bind(rows_.count);
+        workspace_->prepare(true, false);
+    }
+
+    // Asked every 50 ms, in the caller's thread.
+    bool wants_to_stop() {
+        if (options_.progress && Clock::now() - shown_ >= std::chrono::milliseconds(100)) {
+            shown_ = Clock::now();
+            options_.progress(done_, total_, mean_loss());
+        }
+        return options_.interrupted && options_.interrupted();
+    }
+
+    // Steps until the region's share is done, the data ends or a step fails; by every member.
+    void train(const Member& member) {
+        while (true) {
+            typename Updater<T>::Sums sums;
+            const Outcome outcome = step(member, sums);
+            if (outcome != Outcome::running) {
+                if (member.index() == 0) outcome_ = outcome;
+                return;
+            }
+            collect(member);
+            member.barrier();
+            if (member.index() == 0) commit(sums);
+            member.barrier();
+            if (outcome_ == Outcome::finished || steps_left_ == 0) return;
+        }
+    }
+
+    // Forward, backward, update. Every member comes to the same outcome.
+    Outcome step(const Member& member, typename Updater<T>::Sums& sums) {
+        gather(feeds_.feeds(), rows_, *workspace_, member, bad_);
+        member.barrier();
+        if (bad_.any()) return Outcome::bad_row;
+        workspace_->forward(member);
+        if (!std::isfinite(loss())) return Outcome::forward;
+        workspace_->backward(member);
+        s_.updater.penalise_and_measure(member);
+        sums = s_.updater.sums();
+        if (!sums.finite) return Outcome::backward;
+        bool good = true;
+        if (options_.record_layers) {
+            const auto norms = s_.updater.update_norms(member, sums, s_.iteration + 1, s_.rate(), good);
+            if (member.index() == 0 && good) record(norms);
+        } else {
+            good = s_.updater.apply(member, sums, s_.iteration + 1, s_.rate());
+        }
+        return good ? Outcome::running : Outcome::update;
+    }
+
+    void record(const std::vector<double>& norms) {
+        for (std::size_t p = 0; p < norms.size(); ++p) {
+            const GraphNode& node = graph_[graph_.parameters()[p]];
+            double square = 0;
+            for (std::int64_t i = node.offset; i < node.offset + node.shape.size(); ++i) {
+                const auto g = static_cast<double>(s_.model->gradients()[static_cast<std::size_t>(i)]);
+                square += g * g;
+            }
+            gradient_norms_[p] += std::sqrt(square);
+            update_norms_[p] += norms[p];
+        }
+    }
+
+    void collect(const Member& member) {
+        for (std::size_t k = 0; k < result_.outputs.size(); ++k) {
+            const std::span<const T> y = workspace_->value(s_.model->outputs()[k]);
+            const std::int64_t size = graph_[s_.model->outputs()[k]].shape.size();
+            member.for_range(rows_.count, 1 + 16384 / size, [&](std::int64_t begin, std::int64_t end) {
+                std::copy(y.begin() + begin * size, y.begin() + end * size,
+                          result_.outputs[k].begin() + (done_ + begin) * size);
+            });
+        }
+    }
+
+    // By one member, while the others wait.
+    void commit(const typename Updater<T>::Sums& sums) {
+        const double weight = TrainerState<T>::mass(program_.loss(), *workspace_);
+        weighted_loss_ += loss() * weight;
+        mass_ += weight;
+        penalty_ += sums.penalty;
+        norm_ += sums.norm;
+        s_.last_loss = loss();
+        s_.last_penalty = sums.penalty;
+        s_.last_norm = sums.norm;
+        done_ += rows_.count;
+        ++result_.iterations;
+        ++s_.iteration;
+        --steps_left_;
+        if (options_.on_iteration) {
+            training_.aside([&] {
+                if (options_.on_iteration(s_.iteration, s_.last_loss)) s_.stop = true;
+            });
+            s_.updater.forget();
+        }
+        if (done_ == total_ || s_.stop) {
+            outcome_ = Outcome::finished;
+        } else {
+            next_batch();
+        }
+    }
+
+    EpochResult<T> finish() {
+        if (outcome_ == Outcome::bad_row) throw_bad_row<T>(feeds_.feeds(), rows_, bad_);
+        if (outcome_ == Outcome::forward) s_.throw_non_finite(data_, feeds_, rows_, "forward");
+        if (outcome_ == Outcome::backward) s_.throw_non_finite(data_, feeds_, rows_, "backward");
+        if (outcome_ == Outcome::update) s_.throw_non_finite(data_, feeds_, rows_, "update");
+        const auto count = static_cast<double>(result_.iterations);
+        result_.loss = mean_loss();
+        result_.penalty = penalty_ / count;
+        result_.gradient_norm = norm_ / count;
+        result_.samples = done_;
+        result_.stopped = s_.stop;
+        if (done_ == total_) ++s_.epoch;
+        if (options_.collect) {
+            for (std::size_t k = 0; k < result_.outputs.size(); ++k) {
+                const std::int64_t size = graph_[s_.model->outputs()[k]].shape.size();
+                result_.outputs[k].resize(static_cast<std::size_t>(done_ * size));
+            }
+            if (order_.empty()) {
+                for (std::int64_t i = 0; i < done_; ++i) order_.push_back(i);
+            }
+            order_.resize(static_cast<std::size_t>(done_));
+            result_.order = std::move(order_);
+        }
+        for (std::size_t p = 0; p < gradient_norms_.size(); ++p) {
+            const std::string& name = graph_[graph_.parameters()[p]].name;
+            result_.gradient_norms[name] = gradient_norms_[p] / count;
+            result_.update_norms[name] = update_norms_[p] / count;
+        }
+        return std::move(result_);
+    }
+
+    [[nodiscard]] double loss() { return static_cast<double>(workspace_->value(program_.plan().loss())[0]); }
+    [[nodiscard]] double mean_loss() const { return mass_ > 0 ? weighted_loss_ / mass_ : 0.0; }
+
+    TrainerState<T>& s_;
+    Training& training_;
+    const Batch& data_;
+    const EpochOptions& options_;
+    Program<T>& program_;
+    const FeedList feeds_;
+    const Graph& graph_;
+    const std::int64_t total_, batch_size_;
+    Workspace<T>* workspace_ = nullptr;
+
+    std::vector<std::int64_t> order_;  // of the rows; empty: as they lie
+    Rows rows_;                        // of the present batch
+    BadRow bad_;
+    std::int64_t done_ = 0;        // rows whose steps are committed
+    std::int64_t steps_left_ = 0;  // of the present region
+    Outcome outcome_ = Outcome::running;
+    double weighted_loss_ = 0, mass_ = 0, penalty_ = 0, norm_ = 0;
+    std::vector<double> gradient_norms_, update_norms_;
+    Clock::time_point shown_ = Clock::now();
+    EpochResult<T> result_;
+};
+
+}  // namespace
+
+template <class T>
+EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& options) {
+    Training training(state_->model->use(), state_->busy);
+    if (options.batch_size < 1) {
+        throw ArgumentError("batch_size: expected at least 1, got " + std::to_string(options.batch_size));
+    }
+    return Epoch<T>(*state_, training, data, options).run();
+}
+
+template EpochResult<float> Trainer<float>::run_epoch(const Batch&, const EpochOptions&);
+template EpochResult<double> Trainer<double>::run_epoch(const Batch&, const EpochOptions&);
+
+}  // namespace retrograd

@@ -1,0 +1,143 @@
+// What a trainer holds between calls, and who may call it now. Private to train/.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include <retrograd/error.hpp>
+#include <retrograd/trainer.hpp>
+
+#include "nn/batch.hpp"
+#include "train/loss.hpp"
+#include "train/program.hpp"
+#include "train/tempo.hpp"
+#include "train/updater.hpp"
+
+namespace retrograd {
+
+// The model and the trainer belong to one call at a time.
+class Training {
+  public:
+    Training(ModelUse& use, std::atomic<bool>& busy) : use_(use), busy_(busy) {
+        if (busy_.exchange(true)) {
+            throw StateError(
+                "trainer: it is already training; a callback must not train, nor a second thread");
+        }
+        try {
+            use_.begin_training();
+        } catch (...) {
+            busy_ = false;
+            throw;
+        }
+    }
+    ~Training() {
+        if (held_) use_.end_training();
+        busy_ = false;
+    }
+    Training(const Training&) = delete;
+    Training& operator=(const Training&) = delete;
+
+    // Callbacks may predict and evaluate, so the model is let go while one runs.
+    template <class F>
+    void aside(F&& f) {
+        use_.end_training();
+        held_ = false;
+        f();
+        use_.begin_training();
+        held_ = true;
+    }
+
+  private:
+    ModelUse& use_;
+    std::atomic<bool>& busy_;
+    bool held_ = true;
+};
+
+enum class Phase : std::uint8_t { idle, forward, backward };
+
+template <class T>
+struct TrainerState {
+    TrainerState(std::shared_ptr<Model<T>> m, TrainerOptions o)
+        : model(std::move(m)), options(std::move(o)), updater(*model, options) {}
+
+    std::shared_ptr<Model<T>> model;
+    TrainerOptions options;
+    Updater<T> updater;
+
+    // What was compiled, and for what.
+    struct Compiled {
+        std::unique_ptr<Program<T>> program;
+        std::shared_ptr<const LossGraph> loss;
+        std::vector<TargetKind> kinds;
+        bool weighted = false, collect = false;
+        std::uint64_t frozen_version = 0;
+    };
+    Compiled train, evaluation;
+    std::mutex evaluating;  // evaluations of one trainer share a workspace
+
+    std::atomic<bool> busy{false}, stop{false};
+    std::int64_t iteration = 0, epoch = 0;
+    Phase phase = Phase::idle;
+    double last_loss = 0, last_penalty = 0, last_norm = 0;
+    typename Updater<T>::Sums sums;
+    int threads_used = 0;
+    Tempo tempo;  // of the training steps, where the number of threads is ours to choose
+    std::int64_t tempo_work = -1;
+    std::uint64_t frozen_version = 0;
+
+    const std::shared_ptr<const LossGraph>& loss_graph(Compiled& compiled, const Batch& batch) {
+        std::vector<TargetKind> kinds = target_kinds(options, *model->graph(), model->outputs(), batch.y);
+        const bool weighted = batch.sample_weight != nullptr;
+        if (!compiled.loss || kinds != compiled.kinds || weighted != compiled.weighted) {
+            compiled.program.reset();
+            if (&compiled == &train) phase = Phase::idle;  // there is nothing to go backward through
+            compiled.loss = std::make_shared<const LossGraph>(
+                extend_with_loss(options, *model->graph(), model->outputs(), kinds, weighted));
+            compiled.kinds = std::move(kinds);
+            compiled.weighted = weighted;
+        }
+        return compiled.loss;
+    }
+
+    Program<T>& compile(Compiled& compiled, const Batch& batch, Use use, bool collect) {
+        const std::shared_ptr<const LossGraph>& graph = loss_graph(compiled, batch);
+        if (!compiled.program || compiled.collect != collect ||
+            compiled.frozen_version != model->frozen_version()) {
+            compiled.program = std::make_unique<Program<T>>(*model, graph, options, use, collect);
+            compiled.collect = collect;
+            compiled.frozen_version = model->frozen_version();
+        }
+        if (use == Use::train && frozen_version != model->frozen_version()) {
+            frozen_version = model->frozen_version();
+            updater.lay_out();
+            std::ranges::fill(model->gradients(), T(0));  // what is frozen has none
+        }
+        return *compiled.program;
+    }
+
+    [[nodiscard]] double rate() const { return options.schedule.rate(iteration, epoch); }
+
+    // How much the samples of a bound batch weigh.
+    static double mass(const LossGraph& graph, Workspace<T>& workspace) {
+        const std::int64_t n = workspace.batch();
+        if (graph.sample_weight < 0 && graph.label_weight < 0) return static_cast<double>(n);
+        const std::span<const T> w =
+            graph.sample_weight < 0 ? std::span<const T>() : workspace.value(graph.sample_weight);
+        const std::span<const T> l =
+            graph.label_weight < 0 ? std::span<const T>() : workspace.value(graph.label_weight);
+        double sum = 0;
+        for (std::int64_t i = 0; i < n; ++i) {
+            const auto at = static_cast<std::size_t>(i);
+            sum += (w.empty() ? 1.0 : static_cast<double>(w[at])) *
+                   (l.empty() ? 1.0 : static_cast<double>(l[at]));
+        }
+        return sum;
+    }
+
+    [[noreturn]] void throw_non_finite(const Batch& batch, const FeedList& feeds, const Rows& rows,
+                                       const char* when);
+};
+
+}  // namespace retrograd

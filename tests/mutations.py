@@ -522,7 +522,7 @@ def sums(edits: list[Edit]) -> None:
     at("sums in parts, part", "shared + part * outputs_", "shared", ops("reductions"))
     old = "kernels<T>().sum_columns(shared + i, outputs_, count, end - i, y + i, accumulate);"
     at("sums in parts, fold", old, old.replace("count", "count - 1"), ops("reductions"))
-    at("sums in parts, accumulate", old, old.replace("accumulate", "false"), ops("shapes"))
+    at("sums in parts, accumulate", old, old.replace("accumulate", "false"), ops("arithmetic"))
     at = in_function("void add_up(")
     at("sums, block", "x += block % size_[g] * stride;", ";", ops("reductions"))
     at("sums, panel", "x += column;", ";", ops("reductions"))
@@ -573,8 +573,8 @@ def reductions(edits: list[Edit]) -> None:
     at("max", "x[i] == y ? share : T(0)", "share", operation("max"))
     at("max of equals", "dy / static_cast<T>(std::count(x, x + n, y))", "dy", ops("reductions"))
     at = in_class("struct LogSumExp {", "static void derivative(")
-    at("logsumexp", "k.softmax(x, dx, 1, n);", "k.log_softmax(x, dx, 1, n);", operation("logsumexp"))
-    at("logsumexp", "k.scale(dx, dy, dx, n, false);", ";", operation("logsumexp"))
+    at("logsumexp", "kernels<T>().softmax", "kernels<T>().log_softmax", operation("logsumexp"))
+    at("logsumexp", "dx[i] *= dy;", ";", operation("logsumexp"))
     at("logsumexp of nothing", "y == -std::numeric_limits<T>::infinity()", "false", ops("reductions"))
 
 
@@ -766,9 +766,9 @@ def steps(edits: list[Edit]) -> None:
         "workspace.prepare(true, false);",
         training("test_accumulating_gradients"),
     )
-    at = Place(edits, "train/trainer.cpp", "EpochResult<T> Trainer<T>::run_epoch(")
+    at = Place(edits, "train/epoch.cpp", "Outcome step(const Member& member")
     same = training("test_three_calls_equal_one_step[float64-settings1]")
-    at("penalty in a step", "s.updater.penalise_and_measure(member);", "s.updater.measure(member);", same)
+    at("penalty in a step", "s_.updater.penalise_and_measure(member);", "s_.updater.measure(member);", same)
 
 
 def all_edits() -> list[Edit]:

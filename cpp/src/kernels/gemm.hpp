@@ -79,10 +79,6 @@ struct Scratch {
 };
 
 template <class T>
-inline constexpr std::int64_t gemm_scratch =
-    Scratch<T>::all(std::int64_t{1} << 30, std::int64_t{1} << 30, longest_block);
-
-template <class T>
 std::int64_t gemm_scratch_size(std::int64_t m, std::int64_t n, std::int64_t k) {
     const std::int64_t large = std::int64_t{1} << 30;  // beyond it nothing grows
     return Scratch<T>::all(m < large ? m : large, n < large ? n : large, k);
@@ -137,6 +133,9 @@ void multiply_tile(const Tile<T>& t) {
     }
     const std::int64_t a_row = t.a_row, a_col = t.a_col, b_row = t.b_row, last = t.last;
     for (std::int64_t p = t.k; p > 0; --p) {
+        // A block of K does not always stay in the nearest cache: what comes a few steps later is asked for.
+        for (int c = 0; c < C * L; c += Scratch<T>::line) __builtin_prefetch(b + 8 * b_row + c);
+        __builtin_prefetch(a + 16 * a_col);
         Vec<T> vb[C];
 #pragma GCC unroll 8
         for (int c = 0; c < C - 1; ++c) vb[c] = load(b + c * L);

@@ -18,7 +18,6 @@ constexpr Kernels<T> make_table() {
     Kernels<T> table{};
     table.isa = Isa::RG_ISA;
     table.gemm = &gemm<T>;
-    table.gemm_scratch = gemm_scratch<T>;
     table.gemm_scratch_size = &gemm_scratch_size<T>;
     table.tile_rows = gemm_tile_rows<T>;
     table.tile_columns = gemm_tile_columns<T>;

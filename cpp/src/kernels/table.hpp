@@ -89,12 +89,11 @@ template <class T>
 struct Kernels {
     Isa isa;
 
-    // The rectangle [row_begin, row_end) x [column_begin, column_end) of C. `scratch`: gemm_scratch elements,
-    // the caller's own. Each element of C is one chain of fused multiply-adds over p for each block of K (of
-    // a length that depends on k alone), the blocks added in order.
+    // The rectangle [row_begin, row_end) x [column_begin, column_end) of C. `scratch`: gemm_scratch_size
+    // elements, the caller's own. Each element of C is one chain of fused multiply-adds over p for each block
+    // of K (of a length that depends on k alone), the blocks added in order.
     void (*gemm)(const MatrixProduct<T>&, std::int64_t row_begin, std::int64_t row_end,
                  std::int64_t column_begin, std::int64_t column_end, T* scratch);
-    std::int64_t gemm_scratch;  // enough for every product
     std::int64_t (*gemm_scratch_size)(std::int64_t m, std::int64_t n,
                                       std::int64_t k);  // for every rectangle of this one
     std::int64_t tile_rows, tile_columns;               // rectangles should begin at multiples of these

@@ -65,9 +65,10 @@ class Linear : public OpBase<Linear> {
         return y;
     }
 
-    [[nodiscard]] std::int64_t scratch_size(std::span<const Input>, const Shape&,
-                                            std::int64_t) const override {
-        return std::max(kernels<float>().gemm_scratch, kernels<double>().gemm_scratch);
+    [[nodiscard]] std::int64_t scratch_size(std::span<const Input> in, const Shape&,
+                                            std::int64_t batch) const override {
+        const Sizes s = sizes_of(in, batch);
+        return product_scratch(s.rows, s.out, s.in);
     }
     [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape&,
                                            std::int64_t batch) const override {

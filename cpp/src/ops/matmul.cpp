@@ -89,9 +89,10 @@ class MatMul : public OpBase<MatMul> {
         return y;
     }
 
-    [[nodiscard]] std::int64_t scratch_size(std::span<const Input>, const Shape&,
-                                            std::int64_t) const override {
-        return std::max(kernels<float>().gemm_scratch, kernels<double>().gemm_scratch);
+    [[nodiscard]] std::int64_t scratch_size(std::span<const Input> in, const Shape&,
+                                            std::int64_t batch) const override {
+        const Products p(in[0].shape, in[1].shape, batch);
+        return product_scratch(p.m, p.n, p.k);
     }
     [[nodiscard]] std::int64_t cost(std::span<const Input> inputs, const Shape& y) const override {
         return y.size() * inputs[0].shape.last();

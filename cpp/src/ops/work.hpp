@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <type_traits>
 
 #include "base/parallel.hpp"
@@ -63,6 +64,17 @@ template <class T>
     p.c = c, p.c_row = n;
     p.accumulate = accumulate;
     return p;
+}
+
+// What a member needs to multiply an a x c by a c x b matrix, and for both gradients of that product.
+[[nodiscard]] inline std::int64_t product_scratch(std::int64_t a, std::int64_t b, std::int64_t c) {
+    std::int64_t most = 0;
+    for (const auto& [m, n, k] : {std::array{a, b, c}, std::array{b, a, c}, std::array{a, c, b},
+                                  std::array{c, a, b}, std::array{b, c, a}, std::array{c, b, a}}) {
+        most = std::max({most, kernels<float>().gemm_scratch_size(m, n, k),
+                         kernels<double>().gemm_scratch_size(m, n, k)});
+    }
+    return most;
 }
 
 // A rectangle of C in bands of rows of some ten milliseconds each, so that nobody waits long for a member to

@@ -80,7 +80,8 @@ struct Shape {
 
 template <class T>
 void bench(const retrograd::Kernels<T>& kernels, const Shape& s, double limit) {
-    retrograd::AlignedBuffer<T> a(s.m * s.k), b(s.k * s.n), c(s.m * s.n), scratch(kernels.gemm_scratch);
+    retrograd::AlignedBuffer<T> a(s.m * s.k), b(s.k * s.n), c(s.m * s.n),
+        scratch(kernels.gemm_scratch_size(s.m, s.n, s.k));
     for (T& v : a) v = static_cast<T>(random_number(-1, 1));
     for (T& v : b) v = static_cast<T>(random_number(-1, 1));
     retrograd::MatrixProduct<T> p{};

@@ -51,7 +51,6 @@ void check_case(const Kernels<T>& kernels, const Case& c, std::vector<T>* bits) 
     const std::int64_t c_row = c.n + c.gap, c_size = (c.m - 1) * c_row + c.n;
     Guarded<T> a(as.size), b(bs.size), bias(c.n), start(c_size), out(c_size), z(c_size);
     Guarded<T> scratch((kernels.gemm_scratch_size(c.m, c.n, c.k) + 15) / 16 * 16);
-    expect(scratch.size() <= kernels.gemm_scratch + 15, label(kernels) + " gemm_scratch is too small");
     a.fill_random();
     b.fill_random();
     bias.fill_random();

@@ -151,3 +151,10 @@ def docs(session: nox.Session) -> None:
     """The documents: their code runs, their links lead somewhere."""
     session.install(".[test]")
     session.run("pytest", "tests/test_docs.py", *session.posargs)
+
+
+@nox.session
+def mutate(session: nox.Session) -> None:
+    """Breaks every backward formula once, in a copy: each time a test must fail. Five minutes."""
+    session.install(".[test]", "cmake>=3.25", "ninja", "pybind11>=3.0")
+    session.run("python", "tests/mutations.py", *session.posargs)

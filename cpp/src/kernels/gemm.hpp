@@ -588,9 +588,10 @@ void gemm(const MatrixProduct<T>& m, std::int64_t row_begin, std::int64_t row_en
     }
     if (m.activation != nullptr) {
         const T* const from = m.z != nullptr ? m.z : m.c;
-        for (std::int64_t i = row_begin; i < row_end; ++i) {
+        const bool whole = columns == m.c_row;  // rows that lie side by side are one
+        for (std::int64_t i = row_begin; i < row_end; i += whole ? rows : 1) {
             const std::int64_t at = i * m.c_row + column_begin;
-            m.activation(from + at, m.c + at, columns);
+            m.activation(from + at, m.c + at, whole ? rows * columns : columns);
         }
     }
 }

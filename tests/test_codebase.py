@@ -85,7 +85,6 @@ LONG = {
     "tests/cpp/io/test_io.cpp": "a table of malformed files",
     "tests/cpp/ops/ops_test.cpp": "a case for each operation",
     "tests/cpp/vector_math/main.cpp": "a case for each function",
-    "tests/cpp/vector_math/main.cpp": "one program: bounds, edge cases and the table they print",
     "tests/mutations.py": "a table of planted faults",
     "tests/reference.py": "the independent truth, in one place",
     "tests/test_bad_input.py": "a table of bad inputs",

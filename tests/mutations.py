@@ -12,8 +12,7 @@ environment variable turns, so that one build serves them all:
 
 First every test that is named below has to pass with no edit switched on. Then each edit has to make one of
 its own tests fail, and the table says which. The exit status is 1 if an edit survives. An edit whose old
-text is no longer in the sources stops the program: who changes a formula changes its edit. A check of this
-file stands in for a case that the tests lack.
+text is no longer in the sources stops the program: who changes a formula changes its edit.
 
 Needs a compiler, CMake and pybind11; uses Ninja and ccache where they are. pytest does not collect this
 file.
@@ -29,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -48,6 +47,7 @@ class Test:
 
     name: str
     command: tuple[str, ...]
+    __test__ = False  # nothing for pytest
 
 
 def pytest_of(file: str, name: str) -> Test:
@@ -104,9 +104,8 @@ def graph(name: str) -> Test:
     return gradients(f"test_graphs[{name}-mean_squared_error]")
 
 
-def here(name: str) -> Test:
-    """One of the checks at the end of this file."""
-    return Test(f"mutations.py::{name}", (sys.executable, "tests/mutations.py", "--check", name))
+def corner(name: str) -> Test:
+    return pytest_of("test_corners.py", f"test_{name}")
 
 
 def ops(group: str) -> Test:
@@ -248,9 +247,9 @@ def functions_of_two(edits: list[Edit]) -> None:
     at = in_struct("Power")
     at("power da", "b * pow(a, b - constant<V>(1))", "b * pow(a, b)", operation("power"))
     at("power da", "b * pow(a, b - constant<V>(1))", "pow(a, b - constant<V>(1))", operation("power"))
-    at("power da, a = b = 0", "b == V{}", "b != b", ops("arithmetic"), here("power_at_zero"))
+    at("power da, a = b = 0", "b == V{}", "b != b", ops("arithmetic"), corner("power_at_zero"))
     at("power db", "y * log(a)", "y", operation("power"))
-    at("power db, a = 0", "(a == V{}) & (b >= V{})", "b != b", ops("arithmetic"), here("power_at_zero"))
+    at("power db, a = 0", "(a == V{}) & (b >= V{})", "b != b", ops("arithmetic"), corner("power_at_zero"))
     at = in_struct("Maximum")
     at("maximum da", "return share(a, b);", "return share(b, a);", operation("maximum"))
     at("maximum db", "return share(b, a);", "return constant<V>(1);", operation("maximum"))
@@ -292,7 +291,7 @@ def losses(edits: list[Edit]) -> None:
         old,
         "select(constant<V>(1) - t * z < V{}, V{}, -t)",
         ROWS,
-        here("hinge_at_the_kink"),
+        corner("hinge_at_the_kink"),
     )
 
     at = Place(edits, "kernels/losses.hpp", "void loss_backward(")
@@ -399,7 +398,7 @@ def rows_of_classes(edits: list[Edit]) -> None:
         "T(1)",
         ROWS,
         ops("losses"),
-        here("targets_that_do_not_sum_to_one"),
+        corner("targets_that_do_not_sum_to_one"),
     )
     old = "fma(keep, load_next(target + k, left), rest)"
     at("cross_entropy of probabilities, smoothing", old, "load_next(target + k, left)", ROWS, ops("losses"))
@@ -482,7 +481,7 @@ def linear(edits: list[Edit]) -> None:
         old,
         old.replace("partial + j", "partial"),
         ops("linear"),
-        here("a_layer_in_parts"),
+        corner("a_layer_in_parts"),
     )
     at("linear in parts, accumulate", old, old.replace("accumulate", "false"), ops("linear"))
 
@@ -511,7 +510,7 @@ def sums(edits: list[Edit]) -> None:
         "copy(x + i, y + i, end - i, accumulate);",
         "copy(x + i, y + i, end - i, false);",
         ops("shapes"),
-        here("expanded_to_its_own_shape"),
+        corner("expanded_to_its_own_shape"),
     )
     at(
         "sums in parts, rows",
@@ -622,7 +621,7 @@ def other_operations(edits: list[Edit]) -> None:
         old,
         "x[i] <= low || x[i] >= high ? T(0) : dy[i]",
         ops("elementwise"),
-        here("clip_at_the_bounds"),
+        corner("clip_at_the_bounds"),
     )
     at("clip, accumulate", "accumulate ? dx[i] : T(0)", "T(0)", ops("elementwise"))
     at = Place(edits, "ops/elementwise.cpp", "class Copy :")
@@ -717,11 +716,11 @@ def plans(edits: list[Edit]) -> None:
         old,
         "record.accumulate[at(i)] = 0;",
         accumulating,
-        here("a_weight_twice_accumulated"),
+        corner("a_weight_twice_accumulated"),
     )
     at = Place(edits, "plan/workspace.cpp", "void Workspace<T>::bind_step(")
     old = "offset += (count + 15) / 16 * 16;"
-    at("an operand three times", old, ";", graph("same_input_twice"), here("an_operand_three_times"))
+    at("an operand three times", old, ";", graph("same_input_twice"), corner("an_operand_three_times"))
     at = Place(edits, "plan/workspace.cpp", "void Workspace<T>::prepare(")
     old = "accumulate ? record.accumulate_parameters : record.accumulate"
     at("accumulate", old, "record.accumulate", accumulating)
@@ -976,7 +975,7 @@ def catches(edit: Edit, tree: Path, number: int) -> Test | None:
 
 def report(edits: list[Edit], found: Iterator[Test | None]) -> list[Edit]:
     """Prints a line for each edit, as they come; returns the survivors."""
-    survivors, counts = [], dict.fromkeys(("tests in Python", "tests in C++", "checks of this file only"), 0)
+    survivors, counts = [], dict.fromkeys(("tests in Python", "tests in C++"), 0)
     for edit, test in zip(edits, found, strict=True):
         print(f"{'SURVIVED' if test is None else 'caught':9} {edit.member}: {edit}", flush=True)
         if test is None:
@@ -984,7 +983,7 @@ def report(edits: list[Edit], found: Iterator[Test | None]) -> list[Edit]:
             print(f"{'':9}     not by {', '.join(test.name for test in edit.tests)}", flush=True)
             continue
         print(f"{'':9}     by {test.name}", flush=True)
-        kind = 0 if "pytest" in test.command else 2 if "--check" in test.command else 1
+        kind = 0 if "pytest" in test.command else 1
         counts[[*counts][kind]] += 1
     shown = ", ".join(f"{count} by {kind}" for kind, count in counts.items())
     print(f"\n{len(edits)} edits: {len(edits) - len(survivors)} caught ({shown}), {len(survivors)} survived")
@@ -1001,11 +1000,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="show the edits and do nothing")
     parser.add_argument("--jobs", "-j", type=int, default=1, help="processes at a time")
     parser.add_argument("--keep", type=Path, help="a folder for the copy, which is then left there")
-    parser.add_argument("--check", choices=sorted(CHECKS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.check:
-        CHECKS[arguments.check]()
-        return 0
 
     edits = all_edits()
     numbers = [
@@ -1038,135 +1033,6 @@ def main() -> int:
             shutil.rmtree(tree, ignore_errors=True)
     print(f"{time.monotonic() - start:.0f} s")
     return 1 if survivors or not chosen else 0
-
-
-# ------------------------------------------------------------------------------ cases that the tests lack
-# They run in the copy, so retrograd is imported in here.
-
-
-def power_at_zero() -> None:
-    """Where a factor 0 meets an infinite one the derivative is 0."""
-    import numpy as np
-    import retrograd as rg
-
-    base, exponent = rg.Variable(np.array([0.0, 0.0, 2.0])), rg.Variable(np.array([0.0, 2.0, 0.0]))
-    x = rg.Input(3)
-    net = rg.Model(x, x + rg.ops.power(base, exponent), dtype="float64")
-    trainer = rg.Trainer(net, loss=lambda y, _: rg.ops.sum(y, axis=1))
-    trainer.gradients(np.zeros((1, 3)), np.zeros((1, 1)))
-    np.testing.assert_allclose(net.flat_gradients, [0.0, 0.0, 0.0, 0.0, 0.0, np.log(2.0)], rtol=1e-14)
-
-
-def hinge_at_the_kink() -> None:
-    """t z = 1: the derivative is 0."""
-    import numpy as np
-    import retrograd as rg
-
-    net = rg.Sequential([rg.Input(1), rg.Dense(1, weight_init="ones", use_bias=False)], dtype="float64")
-    rg.Trainer(net, loss="hinge").gradients(np.ones((1, 1)), np.ones((1, 1)))
-    assert net.flat_gradients[0] == 0.0
-
-
-def targets_that_do_not_sum_to_one() -> None:
-    import numpy as np
-    import retrograd as rg
-
-    rng = np.random.default_rng(0)
-    net = rg.Sequential([rg.Input(3), rg.Dense(4)], seed=0, dtype="float64")
-    for loss in (rg.CrossEntropy(), rg.CrossEntropy(label_smoothing=0.1)):
-        report = rg.check_gradients(net, rng.normal(size=(5, 3)), rng.random((5, 4)), loss)
-        assert report.passed, report
-
-
-def a_layer_in_parts() -> None:
-    """Few weights, many rows: dW is the sum of parts, and more than one member adds them up."""
-    import numpy as np
-    import retrograd as rg
-
-    rng = np.random.default_rng(0)
-    x, t, w = rng.normal(size=(2050, 40)), rng.normal(size=(2050, 30)), rng.normal(size=(30, 40))
-    delta = 2.0 * (x @ w.T - t) / t.size
-    for threads in (1, 2, 3):
-        net = rg.Sequential([rg.Input(40), rg.Dense(30, weight_init=w, bias_init="zeros")], dtype="float64")
-        trainer = rg.Trainer(net, loss="mse", threads=threads)
-        trainer.gradients(x, t)
-        assert trainer.threads_used == threads
-        np.testing.assert_allclose(net.gradients["dense_0.weight"], delta.T @ x, rtol=0, atol=1e-12)
-        np.testing.assert_allclose(net.gradients["dense_0.bias"], delta.sum(axis=0), rtol=0, atol=1e-12)
-
-
-def expanded_to_its_own_shape() -> None:
-    """Nothing is repeated, so nothing is summed; its gradient joins another."""
-    import numpy as np
-    import retrograd as rg
-    from retrograd.graph import operation
-
-    rng = np.random.default_rng(0)
-    x = rg.Input(3)
-    h = rg.Dense(4, activation="tanh")(x)
-    y = operation("expand", h, shape=[4]) + rg.Dense(4)(h)
-    net = rg.Model(x, rg.Dense(2)(y), seed=0, dtype="float64")
-    report = rg.check_gradients(net, rng.normal(size=(5, 3)), rng.normal(size=(5, 2)), "mse")
-    assert report.passed, report
-
-
-def clip_at_the_bounds() -> None:
-    """What is not outside has a gradient."""
-    import numpy as np
-    import retrograd as rg
-
-    x, v = rg.Input(3), rg.Variable(np.array([-1.0, 1.0, 2.0]))
-    net = rg.Model(x, x + rg.ops.clip(v, -1.0, 1.0), dtype="float64")
-    trainer = rg.Trainer(net, loss=lambda y, _: rg.ops.sum(y, axis=1))
-    trainer.gradients(np.zeros((1, 3)), np.zeros((1, 1)))
-    np.testing.assert_array_equal(net.flat_gradients, [1.0, 1.0, 0.0])
-
-
-def a_weight_twice_accumulated() -> None:
-    """w * w in two backward passes whose gradients are added."""
-    import numpy as np
-    import retrograd as rg
-
-    rng = np.random.default_rng(0)
-    x, w = rg.Input(3), rg.Variable(np.array([0.5, -1.0, 2.0]))
-    net = rg.Model(x, x * rg.ops.multiply(w, w), dtype="float64")
-    trainer = rg.Trainer(net, loss="mse")
-    batches = [(rng.normal(size=(4, 3)), rng.normal(size=(4, 3))) for _ in range(2)]
-    expected = np.zeros(3)
-    for batch in batches:
-        trainer.gradients(*batch)
-        expected += net.flat_gradients
-    for number, batch in enumerate(batches):
-        trainer.forward(*batch)
-        trainer.backward(accumulate=number > 0)
-    np.testing.assert_allclose(net.flat_gradients, expected, rtol=1e-14)
-
-
-def an_operand_three_times() -> None:
-    import numpy as np
-    import retrograd as rg
-
-    rng = np.random.default_rng(0)
-    x = rg.Input(3)
-    h = rg.Dense(5, activation="tanh")(x)
-    net = rg.Model(x, rg.Dense(2)(rg.ops.concatenate([h, h, h])), seed=0, dtype="float64")
-    report = rg.check_gradients(net, rng.normal(size=(5, 3)), rng.normal(size=(5, 2)), "mse")
-    assert report.passed, report
-
-
-CHECKS: dict[str, Callable[[], None]] = {
-    check.__name__: check
-    for check in (
-        power_at_zero,
-        hinge_at_the_kink,
-        targets_that_do_not_sum_to_one,
-        a_layer_in_parts,
-        expanded_to_its_own_shape,
-        clip_at_the_bounds,
-        a_weight_twice_accumulated,
-        an_operand_three_times,
-    )
-}
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ template <class T>
     return py::array_t<T>(std::move(shape), kept->data(), base);
 }
 
-// What long calls ask every 50 ms: runs Python's signal handlers, so that Ctrl-C arrives as its exception.
+// What long calls ask every 20 ms: runs Python's signal handlers, so that Ctrl-C arrives as its exception.
 inline bool check_signals() {
     const py::gil_scoped_acquire gil;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();

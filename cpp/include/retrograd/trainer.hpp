@@ -49,7 +49,7 @@ struct EpochOptions {
     const std::vector<std::int64_t>* rows = nullptr;  // these rows only
     bool collect = false;                             // keep every output
     bool record_layers = false;
-    std::function<bool()> interrupted;                       // asked every 50 ms; true drops the running step
+    std::function<bool()> interrupted;                       // asked every 20 ms; true drops the running step
     std::function<bool(std::int64_t, double)> on_iteration;  // true: stop after this one
     std::function<void(std::int64_t, std::int64_t, double)> progress;  // samples done, in all, loss so far
 };

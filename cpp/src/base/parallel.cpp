@@ -125,7 +125,7 @@ void Member::ask(std::int64_t multiply_adds) const {
 
 void Poll::ask() {
     const Clock::time_point now = Clock::now();
-    if (now - last_ < std::chrono::milliseconds(50)) return;
+    if (now - last_ < std::chrono::milliseconds(20)) return;
     last_ = now;
     if ((*stop_)()) throw Interrupted("interrupted; the last committed step stands");
 }

@@ -8,7 +8,7 @@
 namespace retrograd {
 
 // Throws Interrupted where the caller wants to stop. The clock is read about every 20 us of work, the caller
-// asked every 50 ms.
+// asked every 20 ms: a large step adds pieces of its own until somebody asks, and all must end within 100 ms.
 class Poll {
   public:
     explicit Poll(const std::function<bool()>* stop) : stop_(stop), last_(Clock::now()) {}

@@ -77,20 +77,27 @@ template <class T>
     return most;
 }
 
-// A rectangle of C in bands of rows of some ten milliseconds each, so that nobody waits long for a member to
-// stop.
+// A rectangle of C in pieces of some milliseconds each, so that nobody waits long for a member to stop. They
+// are about square, because each packs its own rows and columns again.
 template <class T>
-void multiply_bands(const MatrixProduct<T>& p, std::int64_t row, std::int64_t row_end, std::int64_t column,
-                    std::int64_t column_end, T* scratch, const Member& member) {
+void multiply_pieces(const MatrixProduct<T>& p, std::int64_t row, std::int64_t row_end, std::int64_t column,
+                     std::int64_t column_end, T* scratch, const Member& member) {
     const Kernels<T>& k = kernels<T>();
     constexpr std::int64_t long_work = std::int64_t{1} << 29;  // multiply-adds
-    const std::int64_t row_work = (column_end - column) * p.k;
-    const std::int64_t tiles = std::max<std::int64_t>(1, long_work / (row_work * k.tile_rows));
-    const std::int64_t band = tiles * k.tile_rows;
-    for (; row < row_end; row += band) {
-        const std::int64_t end = std::min(row + band, row_end);
-        k.gemm(p, row, end, column, column_end, scratch);
-        if (end < row_end) member.poll((end - row) * row_work);
+    if ((row_end - row) * (column_end - column) * p.k <= long_work) {
+        return k.gemm(p, row, row_end, column, column_end, scratch);
+    }
+    std::int64_t side = 1;
+    while (4 * side * side * p.k <= long_work) side *= 2;
+    const std::int64_t rows = ceil_div(side, k.tile_rows) * k.tile_rows;
+    const std::int64_t columns = ceil_div(side, k.tile_columns) * k.tile_columns;
+    for (std::int64_t j = column; j < column_end; j += columns) {
+        const std::int64_t j_end = std::min(j + columns, column_end);
+        for (std::int64_t i = row; i < row_end; i += rows) {
+            const std::int64_t i_end = std::min(i + rows, row_end);
+            k.gemm(p, i, i_end, j, j_end, scratch);
+            member.poll((i_end - i) * (j_end - j) * p.k);
+        }
     }
 }
 
@@ -98,7 +105,7 @@ void multiply_bands(const MatrixProduct<T>& p, std::int64_t row, std::int64_t ro
 template <class T>
 void multiply(const MatrixProduct<T>& p, T* scratch, const Member& member) {
     const Kernels<T>& k = kernels<T>();
-    if (member.size() == 1) return multiply_bands(p, 0, p.m, 0, p.n, scratch, member);
+    if (member.size() == 1) return multiply_pieces(p, 0, p.m, 0, p.n, scratch, member);
 
     const std::int64_t rows = ceil_div(p.m, k.tile_rows), columns = ceil_div(p.n, k.tile_columns);
     std::int64_t across = 1, least = rows * columns + 1;
@@ -114,7 +121,7 @@ void multiply(const MatrixProduct<T>& p, T* scratch, const Member& member) {
     const std::int64_t column = columns * j / across * k.tile_columns;
     const std::int64_t column_end = columns * (j + 1) / across * k.tile_columns;
     if (row < row_end && column < column_end) {
-        multiply_bands(p, row, std::min(row_end, p.m), column, std::min(column_end, p.n), scratch, member);
+        multiply_pieces(p, row, std::min(row_end, p.m), column, std::min(column_end, p.n), scratch, member);
     }
 }
 

@@ -94,7 +94,7 @@ class Epoch {
         workspace_->prepare(true, false);
     }
 
-    // Asked every 50 ms, in the caller's thread.
+    // Asked every 20 ms, in the caller's thread.
     bool wants_to_stop() {
         if (options_.progress && Clock::now() - shown_ >= std::chrono::milliseconds(100)) {
             shown_ = Clock::now();

@@ -41,7 +41,8 @@ class History:
     def add(self, row: Mapping[str, float]) -> None:
         """One more epoch."""
         for name in row:
-            self.history.setdefault(name, [math.nan] * self.epochs)
+            if name not in self.history:
+                self.history[name] = [math.nan] * self.epochs
         self.epochs += 1
         for name, values in self.history.items():
             values.append(row.get(name, math.nan))

@@ -88,7 +88,7 @@ std::int64_t gemm_scratch_size(std::int64_t m, std::int64_t n, std::int64_t k) {
 struct Blocks {
     std::int64_t k, count;
 
-    explicit RG_MEMBER Blocks(std::int64_t length)
+    explicit constexpr RG_MEMBER Blocks(std::int64_t length)
         : k(length), count((length + longest_block - 1) / longest_block) {}
     [[nodiscard]] RG_MEMBER std::int64_t begin(std::int64_t block) const { return k * block / count; }
 };
@@ -543,20 +543,23 @@ RG_INLINE void multiply_tiny(const MatrixProduct<T>& m, std::int64_t row_begin, 
 }
 
 template <class T>
-__attribute__((noinline)) void multiply_best(const MatrixProduct<T>& m, std::int64_t row_begin,
-                                             std::int64_t row_end, std::int64_t column_begin,
-                                             std::int64_t column_end, T* scratch) {
+RG_INLINE Product<T> rectangle(const MatrixProduct<T>& m, std::int64_t row_begin, std::int64_t row_end,
+                               std::int64_t column_begin, std::int64_t column_end) {
     const std::int64_t corner = row_begin * m.c_row + column_begin;
-    const Product<T> p{row_end - row_begin,
-                       column_end - column_begin,
-                       m.k,
-                       {m.a + row_begin * m.a_row, m.a_row, m.a_col},
-                       {m.b + column_begin * m.b_col, m.b_row, m.b_col},
-                       (m.z != nullptr ? m.z : m.c) + corner,
-                       m.accumulate ? m.c + corner : nullptr,
-                       m.c_row,
-                       m.bias == nullptr ? nullptr : m.bias + column_begin,
-                       1};
+    return {row_end - row_begin,
+            column_end - column_begin,
+            m.k,
+            {m.a + row_begin * m.a_row, m.a_row, m.a_col},
+            {m.b + column_begin * m.b_col, m.b_row, m.b_col},
+            (m.z != nullptr ? m.z : m.c) + corner,
+            m.accumulate ? m.c + corner : nullptr,
+            m.c_row,
+            m.bias == nullptr ? nullptr : m.bias + column_begin,
+            1};
+}
+
+template <class T>
+__attribute__((noinline)) void multiply_best(const Product<T>& p, T* scratch) {
     const bool is_turned = p.b.row == 1 && p.b.col != 1;
     const bool has_strip = p.k >= strip<T>;
     if (is_turned && has_strip && p.rows == 1 && p.columns >= lanes<T>) return multiply_turned_row(p);
@@ -578,22 +581,28 @@ __attribute__((noinline)) void multiply_best(const MatrixProduct<T>& m, std::int
 }
 
 template <class T>
+void apply_activation(const MatrixProduct<T>& m, std::int64_t row_begin, std::int64_t row_end,
+                      std::int64_t column_begin, std::int64_t column_end) {
+    if (m.activation == nullptr) return;
+    const std::int64_t rows = row_end - row_begin, columns = column_end - column_begin;
+    const T* const from = m.z != nullptr ? m.z : m.c;
+    const bool whole = columns == m.c_row;  // rows that lie side by side are one
+    for (std::int64_t i = row_begin; i < row_end; i += whole ? rows : 1) {
+        const std::int64_t at = i * m.c_row + column_begin;
+        m.activation(from + at, m.c + at, whole ? rows * columns : columns);
+    }
+}
+
+template <class T>
 void gemm(const MatrixProduct<T>& m, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
           std::int64_t column_end, T* scratch) {
     const std::int64_t rows = row_end - row_begin, columns = column_end - column_begin;
     if (m.k == 0 || (m.k <= tiny_products && rows * columns * m.k <= tiny_products)) {
         multiply_tiny(m, row_begin, row_end, column_begin, column_end);
     } else {
-        multiply_best(m, row_begin, row_end, column_begin, column_end, scratch);
+        multiply_best(rectangle(m, row_begin, row_end, column_begin, column_end), scratch);
     }
-    if (m.activation != nullptr) {
-        const T* const from = m.z != nullptr ? m.z : m.c;
-        const bool whole = columns == m.c_row;  // rows that lie side by side are one
-        for (std::int64_t i = row_begin; i < row_end; i += whole ? rows : 1) {
-            const std::int64_t at = i * m.c_row + column_begin;
-            m.activation(from + at, m.c + at, whole ? rows * columns : columns);
-        }
-    }
+    apply_activation(m, row_begin, row_end, column_begin, column_end);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "kernels/losses.hpp"
 #include "kernels/reduce.hpp"
 #include "kernels/softmax.hpp"
+#include "kernels/sparse.hpp"
 #include "kernels/updates.hpp"
 #include "simd/isa.hpp"
 
@@ -21,6 +22,10 @@ constexpr Kernels<T> make_table() {
     table.gemm_scratch_size = &gemm_scratch_size<T>;
     table.tile_rows = gemm_tile_rows<T>;
     table.tile_columns = gemm_tile_columns<T>;
+    table.sparse_gemm = &sparse_gemm<T>;
+    table.sparse_gemm_scratch_size = &sparse_gemm_scratch_size<T>;
+    table.count_zeros = &count_zeros<T>;
+    table.transpose = &transpose<T>;
     table.unary = UnaryTable<T, Activations, UnaryFunctions>::list;
     table.binary = BinaryTable<T, ArithmeticFunctions>::list;
     table.losses = LossTable<T, Losses>::list;

@@ -128,6 +128,15 @@ T max_magnitude(const T* x, std::int64_t n) {
     return even.fold();
 }
 
+template <class T>
+std::int64_t count_zeros(const T* x, std::int64_t n) {
+    std::int64_t others = 0;
+    for (std::int64_t i = 0; i < n; i += lanes<T>) {
+        others += __builtin_popcount(lane_bits(load_next(x + i, n - i) != Vec<T>{}));
+    }
+    return n - others;
+}
+
 // `Vectors` columns of vectors at once: as many independent chains of additions, down the rows in order.
 template <int Vectors, class T>
 RG_INLINE void sum_some_columns(const T* x, std::int64_t row, std::int64_t rows, T* y, bool accumulate) {

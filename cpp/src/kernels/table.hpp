@@ -98,6 +98,16 @@ struct Kernels {
                                       std::int64_t k);  // for every rectangle of this one
     std::int64_t tile_rows, tile_columns;               // rectangles should begin at multiples of these
 
+    // Rows of C for an A that is mostly zeros, which are passed over: a_row or a_col, and b_col, are 1. The
+    // bits are gemm's, but for the sign of a zero, wherever B is finite.
+    void (*sparse_gemm)(const MatrixProduct<T>&, std::int64_t row_begin, std::int64_t row_end, T* scratch);
+    std::int64_t (*sparse_gemm_scratch_size)(std::int64_t k);
+    std::int64_t (*count_zeros)(const T* x, std::int64_t n);
+
+    // y[j * y_row + i] = x[i * x_row + j], for i < rows and j < columns
+    void (*transpose)(const T* x, std::int64_t x_row, std::int64_t rows, std::int64_t columns, T* y,
+                      std::int64_t y_row);
+
     std::span<const UnaryKernel<T>> unary;
     std::span<const BinaryKernel<T>> binary;
     std::span<const LossKernel<T>> losses;

@@ -10,6 +10,7 @@
 #include "ops/list.hpp"
 #include "ops/shape_rules.hpp"
 #include "ops/work.hpp"
+#include "ops/zeros.hpp"
 
 namespace retrograd {
 
@@ -24,6 +25,10 @@ struct Sizes {
     [[nodiscard]] std::int64_t parts() const {
         constexpr std::int64_t few_weights = 2048, many_rows = 512;
         return out * in > few_weights ? 1 : std::clamp<std::int64_t>(rows / many_rows, 1, 16);
+    }
+
+    [[nodiscard]] bool may_skip_zeros() const {
+        return parts() == 1 && retrograd::may_skip_zeros(rows, in, out);
     }
 };
 
@@ -68,11 +73,13 @@ class Linear : public OpBase<Linear> {
     [[nodiscard]] std::int64_t scratch_size(std::span<const Input> in, const Shape&,
                                             std::int64_t batch) const override {
         const Sizes s = sizes_of(in, batch);
-        return product_scratch(s.rows, s.out, s.in);
+        const std::int64_t dense = product_scratch(s.rows, s.out, s.in);
+        return s.may_skip_zeros() ? std::max(dense, sparse_scratch(s.rows, s.in, s.out)) : dense;
     }
     [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape&,
                                            std::int64_t batch) const override {
         const Sizes s = sizes_of(in, batch);
+        if (s.may_skip_zeros()) return sparse_shared(s.out, s.in);
         return s.parts() > 1 ? s.parts() * s.parameters() : 0;
     }
     [[nodiscard]] std::int64_t cost(std::span<const Input> inputs, const Shape& y) const override {
@@ -88,7 +95,11 @@ class Linear : public OpBase<Linear> {
         p.bias = r.x.size() == 3 ? r.x[2].data() : nullptr;
         p.activation = activation;
         p.z = z;
-        multiply(p, r.scratch[static_cast<std::size_t>(member.index())].data(), member);
+        T* scratch = r.scratch[static_cast<std::size_t>(member.index())].data();
+        if (s.may_skip_zeros() && is_mostly_zeros(x.data, s.rows, s.in)) {
+            return multiply_sparse_a(p, r.shared.data(), scratch, member);
+        }
+        multiply(p, scratch, member);
     }
 
     // dx = delta W, dW = delta^T x, db = sum of delta; delta = r.dy
@@ -138,9 +149,13 @@ class Linear : public OpBase<Linear> {
         x += first * s.in;
         delta += first * s.out;
         if (dW != nullptr) {
-            multiply(
-                product(s.out, s.in, last - first, transposed(delta, s.out), matrix(x, s.in), dW, add_dW),
-                scratch, member);
+            const MatrixProduct<T> p =
+                product(s.out, s.in, last - first, transposed(delta, s.out), matrix(x, s.in), dW, add_dW);
+            if (s.may_skip_zeros() && s.rows >= 64 && is_mostly_zeros(x, s.rows, s.in)) {
+                multiply_sparse_b(p, scratch, member);
+            } else {
+                multiply(p, scratch, member);
+            }
         }
         if (db != nullptr) {
             member.for_range(s.out, 64, [&](std::int64_t j, std::int64_t end) {

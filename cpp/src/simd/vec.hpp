@@ -227,31 +227,40 @@ RG_INLINE V select(MaskOf<V> mask, V a, V b) {
     return mask ? a : b;
 }
 
-RG_INLINE bool any(Mask<float> m) {
+/// Bit i of the result is lane i of the mask.
+RG_INLINE std::uint32_t lane_bits(Mask<float> m) {
 #if defined(RG_SIMD_AVX512)
-    return _mm512_movepi32_mask((__m512i)m) != 0;
+    return static_cast<std::uint32_t>(_mm512_movepi32_mask((__m512i)m));
 #elif defined(RG_SIMD_AVX2)
-    return _mm256_movemask_ps((__m256)m) != 0;
+    return static_cast<std::uint32_t>(_mm256_movemask_ps((__m256)m));
 #elif defined(RG_SIMD_SSE4)
-    return _mm_movemask_ps((__m128)m) != 0;
-#elif defined(RG_SIMD_NEON)
-    return vmaxvq_u32((uint32x4_t)m) != 0;
+    return static_cast<std::uint32_t>(_mm_movemask_ps((__m128)m));
 #else
-    return (m[0] | m[1] | m[2] | m[3]) != 0;
+    const Mask<float> weight = {1, 2, 4, 8}, kept = m & weight;
+    return static_cast<std::uint32_t>(kept[0] | kept[1] | kept[2] | kept[3]);
 #endif
 }
 
-RG_INLINE bool any(Mask<double> m) {
+RG_INLINE std::uint32_t lane_bits(Mask<double> m) {
 #if defined(RG_SIMD_AVX512)
-    return _mm512_movepi64_mask((__m512i)m) != 0;
+    return static_cast<std::uint32_t>(_mm512_movepi64_mask((__m512i)m));
 #elif defined(RG_SIMD_AVX2)
-    return _mm256_movemask_pd((__m256d)m) != 0;
+    return static_cast<std::uint32_t>(_mm256_movemask_pd((__m256d)m));
 #elif defined(RG_SIMD_SSE4)
-    return _mm_movemask_pd((__m128d)m) != 0;
-#elif defined(RG_SIMD_NEON)
+    return static_cast<std::uint32_t>(_mm_movemask_pd((__m128d)m));
+#else
+    const Mask<double> weight = {1, 2}, kept = m & weight;
+    return static_cast<std::uint32_t>(kept[0] | kept[1]);
+#endif
+}
+
+/// One lane at least is set.
+template <class M>
+RG_INLINE bool any(M m) {
+#if defined(RG_SIMD_NEON)
     return vmaxvq_u32((uint32x4_t)m) != 0;
 #else
-    return (m[0] | m[1]) != 0;
+    return lane_bits(m) != 0;
 #endif
 }
 

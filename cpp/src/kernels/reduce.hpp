@@ -6,8 +6,10 @@
 namespace retrograd::RG_ISA {
 namespace {
 
-// Element i goes to lane i % 16, and the lanes are folded in halves: see Accumulator. Each of these stands
-// once, and is called for rows as for whole arrays.
+// Element i goes to lane i % 16, or i % 64 where arrays are long, and the lanes are folded in halves: see
+// Accumulator. Each of these stands once, and is called for rows as for whole arrays.
+
+inline constexpr int short_sum = 16, long_sum = 64;  // lanes; 64 hide the latency of the additions
 
 struct Plain {
     template <class V>
@@ -23,44 +25,48 @@ struct Magnitude {
 };
 
 // The sum of F::of(x, y), or of the products of x and y.
-template <class F, bool Products, class T>
+template <class F, bool Products, int Lanes, class T>
 RG_INLINE T sum_lanes(const T* x, const T* y, std::int64_t n) {
-    Accumulator<T> total;
-    std::int64_t i = 0;
-    for (; i < n; i += Accumulator<T>::logical_lanes) {
-#pragma GCC unroll 8
-        for (int j = 0; j < total.parts; ++j) {
-            const std::int64_t at = i + j * lanes<T>, left = n - at;
-            if (left <= 0) continue;
-            const Vec<T> v = load_next(x + at, left);
-            if constexpr (Products) {
-                total.add_product(j, v, load_next(y + at, left));
-            } else {
-                total.add(j, F::of(v, v));
-            }
+    Accumulator<T, Lanes> total;
+    const auto add = [&](int j, std::int64_t at, std::int64_t left) {
+        const Vec<T> v = load_next(x + at, left);
+        if constexpr (Products) {
+            total.add_product(j, v, load_next(y + at, left));
+        } else {
+            total.add(j, F::of(v, v));
         }
+    };
+    std::int64_t i = 0;
+    for (; i + Lanes <= n; i += Lanes) {
+#pragma GCC unroll 16
+        for (int j = 0; j < total.parts; ++j) add(j, i + j * lanes<T>, lanes<T>);
+    }
+#pragma GCC unroll 16
+    for (int j = 0; j < total.parts; ++j) {
+        const std::int64_t at = i + j * lanes<T>;
+        if (at < n) add(j, at, n - at);
     }
     return total.fold();
 }
 
 template <class T>
 __attribute__((noinline)) T sum_all(const T* x, std::int64_t n) {
-    return sum_lanes<Plain, false>(x, x, n);
+    return sum_lanes<Plain, false, short_sum>(x, x, n);
 }
 
 template <class T>
 __attribute__((noinline)) T sum_magnitudes(const T* x, std::int64_t n) {
-    return sum_lanes<Magnitude, false>(x, x, n);
+    return sum_lanes<Magnitude, false, long_sum>(x, x, n);
 }
 
 template <class T>
 __attribute__((noinline)) T dot_all(const T* x, const T* y, std::int64_t n) {
-    return sum_lanes<Plain, true>(x, y, n);
+    return sum_lanes<Plain, true, short_sum>(x, y, n);
 }
 
 template <class T>
-T sum_squares(const T* x, std::int64_t n) {
-    return dot_all(x, x, n);
+__attribute__((noinline)) T sum_squares(const T* x, std::int64_t n) {
+    return sum_lanes<Plain, true, long_sum>(x, x, n);
 }
 
 // A sum in 16 lanes that is added to in stretches; all but the last are a multiple of 16 long.

@@ -113,7 +113,7 @@ struct Kernels {
     std::span<const LossKernel<T>> losses;
     std::span<const UpdateKernel<T>> updates;
 
-    // Sums in 16 logical lanes folded in one fixed tree; the same bits on every instruction set.
+    // Sums in 16 or 64 logical lanes folded in one fixed tree; the same bits on every instruction set.
     T (*sum)(const T* x, std::int64_t n);
     T(*sum_of_squares)
     (const T* x, std::int64_t n);  // infinity or NaN where an element is not finite or too large

@@ -481,12 +481,12 @@ struct JoinMax {
     }
 };
 
-/// Sixteen running values, whatever the width of the machine: element i of the stream goes to lane i % 16,
+/// Running values, as many whatever the width of the machine: element i of the stream goes to lane i % Lanes,
 /// and the lanes are folded as 16 -> 8 -> 4 -> 2 -> 1 (lane i with lane i + half). So every instruction set
-/// with FMA gives the same bits. A partial block of n < 16 elements leaves the other lanes as they are.
-template <class T>
+/// with FMA gives the same bits. A partial block of elements leaves the other lanes as they are.
+template <class T, int Lanes = 16>
 struct Accumulator {
-    static constexpr int logical_lanes = 16;
+    static constexpr int logical_lanes = Lanes;
     static constexpr int parts = logical_lanes / lanes<T>;
     Vec<T> part[parts];
 

@@ -44,5 +44,6 @@ PYBIND11_MODULE(_core, m) {
     bind_errors(m);
     bind_graph(m);
     bind_model(m);
+    bind_predict(m);
     bind_trainer(m);
 }

@@ -1,7 +1,7 @@
 """The C++ core. Everything here is private: `retrograd` is the public face."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 Attribute: TypeAlias = bool | int | float | str | list[int] | list[float]
 Attributes: TypeAlias = dict[str, Attribute]
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 __version__: str
 
@@ -173,6 +174,9 @@ class _Model:
 
 class Model32(_Model): ...
 class Model64(_Model): ...
+
+def direct_predict(method: _Method) -> _Method:
+    """`Model.predict`, which is called only where the core cannot read an array as it is."""
 
 def load_model(path: str) -> Model32 | Model64: ...
 def model_from_bytes(data: bytes) -> Model32 | Model64: ...

@@ -10,6 +10,7 @@ import numpy as np
 
 from retrograd import _core
 from retrograd._arguments import integer, nearest, seed_of, unknown
+from retrograd._core import direct_predict
 from retrograd.data import match_inputs
 from retrograd.errors import ArgumentError, DTypeError, GraphError, ShapeError, StateError
 from retrograd.graph import Node, shape_text
@@ -265,7 +266,6 @@ class Model:
     def _adopt(self, core: Model32 | Model64, links: Sequence[str] = ()) -> None:
         self._core = core
         outputs = core.outputs
-        self._single = len(core.inputs) == 1 and len(outputs) == 1
         self._links = list(links) if len(links) == len(outputs) else [""] * len(outputs)
         self._parameters = Views(dict(core.parameters()), "parameter")
         self._gradients = Views(dict(core.gradients()), "gradient")
@@ -279,6 +279,7 @@ class Model:
 
     # -------------------------------------------------------------------------------- prediction
 
+    @direct_predict
     def predict(self, x: Any, batch_size: int = 256, out: Any = None, threads: int | None = None) -> Any:
         """The outputs for every row of x.
 
@@ -304,9 +305,6 @@ class Model:
         ShapeError, DTypeError, ArgumentError
             x or out does not fit, or x has a value that is not finite.
         """
-        plain = type(x) is np.ndarray and self._single and out is None and threads is None
-        if plain and batch_size == 256 and x.ndim and x.size:
-            return self._core.predict([x], 256, 0, None)[0]  # a prediction of one row is mostly this line
         arrays = match_inputs(x, self._core.inputs)
         team = 0 if threads is None else integer("predict: threads", threads)
         given = None if out is None else self._out(out, len(arrays[0]))

@@ -19,6 +19,8 @@ namespace retrograd {
 
 template <class T>
 struct ModelBuffers;  // flat storage that never moves; views hold on to it
+template <class T>
+class Workspace;
 
 // Who uses a model at this moment: any number that read, or one that trains.
 class ModelUse {
@@ -60,11 +62,21 @@ class Model {
     void set_frozen(std::string_view parameter, bool frozen);
     [[nodiscard]] std::uint64_t frozen_version() const { return frozen_version_; }
 
+    // Rows that a prediction computes at once where nothing else is asked for.
+    static constexpr std::int64_t default_batch = 256;
+
     // out[k]: rows x output k, row-major. threads 0: chosen by the work. From many threads at once is fine.
     void predict(std::span<const ArrayView> x, std::span<const std::span<T>> out,
-                 std::int64_t batch_size = 256, int threads = 0,
+                 std::int64_t batch_size = default_batch, int threads = 0,
                  const std::function<bool()>& interrupted = {});
 
+    // The same bits with less around them, for one input and one output: x has rows of the input's shape in
+    // C order and native bytes, out has room for their values. False where that is not all, as for long work
+    // or a value that is not finite: `predict` must be called then, and says what is wrong.
+    [[nodiscard]] bool predict_few(const void* x, ElementType type, std::int64_t rows, T* out);
+
+    // Multiply-adds of a prediction for one row.
+    [[nodiscard]] std::int64_t inference_cost() const { return inference_->forward_cost(); }
     [[nodiscard]] std::int64_t inference_bytes(std::int64_t batch) const;
     [[nodiscard]] ModelUse& use() const { return use_; }
 
@@ -73,12 +85,15 @@ class Model {
   private:
     struct Pool;
 
+    [[nodiscard]] std::unique_ptr<Workspace<T>> workspace(std::int64_t batch, int members);
+
     std::shared_ptr<const Graph> graph_;
     std::vector<int> inputs_, outputs_;
     std::shared_ptr<ModelBuffers<T>> buffers_;
     std::vector<bool> frozen_;
     std::uint64_t frozen_version_ = 0;
     std::shared_ptr<const Plan> inference_;
+    bool few_ = false;  // one input of finite real numbers and one output: what predict_few can do
     std::unique_ptr<Pool> pool_;
     mutable ModelUse use_;
 };

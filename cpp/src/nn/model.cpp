@@ -8,6 +8,7 @@
 #include <retrograd/initializers.hpp>
 
 #include "base/aligned_buffer.hpp"
+#include "base/float_environment.hpp"
 #include "base/poll.hpp"
 #include "kernels/table.hpp"
 #include "nn/batch.hpp"
@@ -24,9 +25,50 @@ struct ModelBuffers {
 // Workspaces that wait for the next prediction, so that many threads can predict and none allocates twice.
 template <class T>
 struct Model<T>::Pool {
+    std::unique_ptr<Workspace<T>> take(int members) {
+        const std::lock_guard lock(mutex);
+        for (auto& one : idle) {
+            if (one->members() != members) continue;
+            std::swap(one, idle.back());
+            std::unique_ptr<Workspace<T>> taken = std::move(idle.back());
+            idle.pop_back();
+            return taken;
+        }
+        return nullptr;
+    }
+    void give(std::unique_ptr<Workspace<T>> workspace) {
+        const std::lock_guard lock(mutex);
+        if (idle.size() < 16) idle.push_back(std::move(workspace));
+    }
+
     std::mutex mutex;
     std::vector<std::unique_ptr<Workspace<T>>> idle;
 };
+
+namespace {
+
+class Reading {
+  public:
+    explicit Reading(ModelUse& use) : use_(use) { use_.begin_reading(); }
+    ~Reading() { use_.end_reading(); }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+
+  private:
+    ModelUse& use_;
+};
+
+// The kernel's name for an element type that a batch is read from at once; source_count for another.
+int source_of(ElementType type) {
+    switch (type) {
+        case ElementType::f32: return static_cast<int>(Source::f32);
+        case ElementType::f64: return static_cast<int>(Source::f64);
+        case ElementType::u8: return static_cast<int>(Source::u8);
+        default: return source_count;
+    }
+}
+
+}  // namespace
 
 void ModelUse::begin_reading() {
     int seen = state_.load();
@@ -86,6 +128,9 @@ Model<T>::Model(const std::vector<Node>& inputs, const std::vector<Node>& output
     fill(graph_->constants(), constants());
     inference_ = std::make_shared<const Plan>(graph_, outputs_, -1, frozen_, PlanOptions{});
     pool_ = std::make_unique<Pool>();
+    few_ = inputs_.size() == 1 && outputs_.size() == 1 && (*graph_)[inputs_[0]].dtype == DType::real &&
+           inference_->value_slots()[static_cast<std::size_t>(inputs_[0])] >= 0 &&
+           !range_of(*inference_, inputs_[0]).bounded;
 }
 
 template <class T>
@@ -166,33 +211,12 @@ void Model<T>::predict(std::span<const ArrayView> x, std::span<const std::span<T
         }
     }
 
-    use_.begin_reading();
-    struct Reading {
-        ModelUse& use;
-        ~Reading() { use.end_reading(); }
-    } reading{use_};
-
+    const Reading reading(use_);
     const std::int64_t batch = std::min(batch_size, rows);
-    const int members = choose_threads(threads, inference_->forward_cost() * batch);
-    std::unique_ptr<Workspace<T>> workspace;
-    {
-        const std::lock_guard lock(pool_->mutex);
-        for (auto& idle : pool_->idle) {
-            if (idle->members() != members) continue;
-            workspace = std::move(idle);
-            idle = std::move(pool_->idle.back());
-            pool_->idle.pop_back();
-            break;
-        }
-    }
-    if (!workspace) {
-        workspace = std::make_unique<Workspace<T>>(
-            inference_, Storage<T>{parameters(), gradients(), constants()}, members);
-    }
+    const int members = choose_threads(threads, inference_cost() * batch);
+    std::unique_ptr<Workspace<T>> workspace = this->workspace(batch, members);
     BadRow bad;
     Rows part;
-    workspace->bind(batch);
-    workspace->prepare(false, false);
     Poll poll(&interrupted);
     run_team(members, [&](const Member& alike) {
         const Member member = alike.index() == 0 && interrupted ? alike.asking(&poll) : alike;
@@ -221,8 +245,40 @@ void Model<T>::predict(std::span<const ArrayView> x, std::span<const std::span<T
         }
     });
     if (bad.any()) throw_bad_row<T>(feeds, part, bad);
-    const std::lock_guard lock(pool_->mutex);
-    if (pool_->idle.size() < 16) pool_->idle.push_back(std::move(workspace));
+    pool_->give(std::move(workspace));
+}
+
+template <class T>
+bool Model<T>::predict_few(const void* x, ElementType type, std::int64_t rows, T* out) {
+    const int source = source_of(type);
+    if (!few_ || source == source_count || rows < 1 || rows > default_batch) return false;
+    if (choose_threads(0, inference_cost() * rows) > 1) return false;
+    const Reading reading(use_);
+    std::unique_ptr<Workspace<T>> workspace = this->workspace(rows, 1);
+    const FloatEnvironment environment;
+    const std::span<T> values = workspace->value(inputs_[0]);
+    const bool finite = kernels<T>().convert[source](x, values.data(), std::ssize(values));
+    if (finite) {
+        workspace->forward(Member::alone());
+        std::ranges::copy(workspace->value(outputs_[0]), out);
+    }
+    pool_->give(std::move(workspace));
+    return finite;
+}
+
+// One that waits, or a new one; bound to `batch` rows.
+template <class T>
+std::unique_ptr<Workspace<T>> Model<T>::workspace(std::int64_t batch, int members) {
+    std::unique_ptr<Workspace<T>> found = pool_->take(members);
+    if (!found) {
+        found = std::make_unique<Workspace<T>>(inference_, Storage<T>{parameters(), gradients(), constants()},
+                                               members);
+    }
+    if (found->batch() != batch) {
+        found->bind(batch);
+        found->prepare(false, false);
+    }
+    return found;
 }
 
 template <class T>

@@ -13,7 +13,7 @@ nox.options.sessions = ["tests", "lint"]
 nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
-PROGRAMS = ["kernels", "ops", "io", "vector_math"]  # folders of tests/cpp
+PROGRAMS = ["base", "kernels", "ops", "train", "io", "vector_math"]  # folders of tests/cpp
 
 # What stubtest may not complain of. Aliases of types exist in the stub alone; pybind11 has a metaclass and an
 # __init__ of its own; records are written as plain attributes; operators are made in graph.py.
@@ -97,7 +97,7 @@ def ulp(session: nox.Session) -> None:
 def asan(session: nox.Session) -> None:
     """The C++ test programs, then the package, under AddressSanitizer and UndefinedBehaviorSanitizer."""
     watched = "-g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-    run_programs(session, "asan", ["kernels", "ops", "io"], watched)
+    run_programs(session, "asan", ["base", "kernels", "ops", "train", "io"], watched)
     session.install(
         *("-C", f"cmake.define.CMAKE_CXX_FLAGS={watched}", "-C", "cmake.build-type=RelWithDebInfo"),
         *("-C", "build-dir=build/asan/python", "-C", "install.strip=false", ".[test]"),

@@ -55,7 +55,7 @@ def _peers(given: str | None) -> list[str]:
 
 
 def _rows(given: str | None) -> list[str]:
-    """W4a stands for W4a-128 and W4a-32, W4 for all four, S for all curves."""
+    """W4a stands for W4a-128 and W4a-32, W4 for all four, S for all curves, C for all about contention."""
     known = list(dict.fromkeys(work.row for work in rows.ALL))
     if given is None:
         return known
@@ -73,7 +73,7 @@ def _plan(options: argparse.Namespace) -> list[tuple[Work, int]]:
     for work in rows.ALL:
         if work.row not in wanted:
             continue
-        if options.quick and work.point is not None and work.point not in (32, 64, 1, 2):
+        if options.quick and work.busy is None and work.point not in (None, 32, 64, 1, 2):
             continue
         for n in work.threads or threads:
             if n > usable:
@@ -138,7 +138,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for number, (work, threads) in enumerate(plan, 1):
             print(f"[{number}/{len(plan)}] {work.id}, threads {threads or 'default'}", flush=True)
-            few = work.point is not None and options.seconds is None and not options.quick
+            curve = work.point is not None and work.busy is None
+            few = curve and options.seconds is None and not options.quick
             careful = replace(how, min_seconds=how.min_seconds / 2) if few else how
             row = Row(work, threads, names, careful, probe, lambda text: print(text, flush=True)).measure()
             run["rows"].append(row)

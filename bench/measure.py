@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,29 @@ class Child:
         self.process.wait()
 
 
+class BusyProcesses:
+    """Other people's work: processes that never pause, one on each CPU in turn."""
+
+    def __init__(self, count: int, cpus: list[int]) -> None:
+        self.processes = [
+            subprocess.Popen(
+                [sys.executable, "-c", "while True: pass"],
+                preexec_fn=partial(os.sched_setaffinity, 0, [cpus[number % len(cpus)]]),
+            )
+            for number in range(count)
+        ]
+
+    def ticks(self) -> int:
+        """CPU time they had so far."""
+        return sum(machine.own_ticks(process.pid) for process in self.processes)
+
+    def close(self) -> None:
+        """Ends them."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
 class Row:
     """One row with one number of threads."""
 
@@ -181,6 +205,7 @@ class Row:
     def measure(self) -> dict[str, Any]:
         """Everything about the row."""
         started = time.monotonic()
+        self.busy = BusyProcesses(self.work.busy or 0, self.cpus)
         children: list[Child] = []
         with tempfile.TemporaryDirectory(prefix="retrograd-bench-") as folder_name:
             folder = Path(folder_name)
@@ -202,6 +227,7 @@ class Row:
             finally:
                 for child in children:
                     child.close()
+                self.busy.close()
         for result in self.results.values():
             self._summarise(result)
         return {
@@ -315,17 +341,17 @@ class Row:
     def _attempt(self, child: Child, epochs: int) -> dict[str, Any]:
         limit = self.options.run_limit
         child.ask(limit, do="prepare", warm=epochs > 1)
-        calibrated = self.threads > 1 and self.probe.process is not None
+        calibrated = self.threads > 1 and self.probe.process is not None and not self.work.busy
         cores = []
         if calibrated:
             child.stop()
             cores.append(self.probe.cores(self.threads))
-        before, own = machine.load(self.cpus), machine.own_ticks(child.process.pid)
+        before, own = machine.load(self.cpus), machine.own_ticks(child.process.pid) + self.busy.ticks()
         try:
             reply = child.ask(limit, do="run", epochs=epochs)
         finally:
             child.stop()
-        after, own_after = machine.load(self.cpus), machine.own_ticks(child.process.pid)
+        after, own_after = machine.load(self.cpus), machine.own_ticks(child.process.pid) + self.busy.ticks()
         others = machine.seconds(max(0, after.busy - before.busy - (own_after - own)))
         if calibrated:
             cores.append(self.probe.cores(self.threads))

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.peers import MODULES, OURS, TITLES
+from bench.rows import contention
 from bench.rows.widths import LIMIT
 from bench.work import Work
 
 Result = dict[str, Any]
+MEMORY_LIMIT = 0.1  # how far memory may be from what was predicted
+MEMORY_LEAST = 10e6  # bytes, below which it is not judged
 _BITS = {"avx512": "512", "avx2": "256", "baseline": "128", "neon": "128"}
 
 
@@ -75,14 +78,16 @@ def _table(head: list[str], body: list[list[str]]) -> list[str]:
     return lines + ["| " + " | ".join(cells) + " |" for cells in body]
 
 
-def _groups(run: Result) -> tuple[list[Result], dict[str, list[Result]]]:
-    single, curves = [], defaultdict(list)
+def _groups(run: Result) -> tuple[list[Result], list[Result], dict[str, list[Result]]]:
+    single, contended, curves = [], [], defaultdict(list)
     for row in run["rows"]:
-        if row["work"]["point"] is None:
+        if row["work"].get("busy") is not None:
+            contended.append(row)
+        elif row["work"]["point"] is None:
             single.append(row)
         else:
             curves[row["work"]["row"]].append(row)
-    return single, curves
+    return single, contended, curves
 
 
 # ---------------------------------------------------------------------------------------------- sections
@@ -229,10 +234,55 @@ def _threads(single: list[Result]) -> list[str]:
     return ["## Threads", "", *_table(head, body), ""]
 
 
+def _contention(rows: list[Result]) -> list[str]:
+    """Whether the number of threads is well chosen beside busy processes."""
+    body = []
+    for row in rows:
+        results = [row["results"].get(n, {}) for n in ("retrograd-one", "retrograd-auto", "retrograd")]
+        one, auto = (result.get("median") for result in results[:2])
+        ratio = auto / one if one and auto else None
+        allowed = contention.LIMIT
+        body.append(
+            [
+                row["work"]["row"],
+                str(row["work"]["busy"]),
+                *(_cell(result) for result in results),
+                f"{ratio:.2f}" if ratio else "-",
+                "-" if ratio is None else "met" if ratio <= allowed else "**missed**",
+            ]
+        )
+    if not body:
+        return []
+    head = ["row", "busy processes", "one thread", "chosen by retrograd", "two threads", "chosen over one"]
+    works = {row["work"]["row"]: row["work"]["title"] for row in rows}
+    return [
+        "## Contention",
+        "",
+        "Time of a step on two CPUs beside processes that never pause, the first on one CPU, the second on "
+        "the other. Two threads asked for are shown for information.",
+        "",
+        *(f"- {name}: {title}" for name, title in works.items()),
+        "",
+        *_table([*head, f"at most {contention.LIMIT}"], body),
+        "",
+    ]
+
+
+def _predicted(row: Result) -> list[str]:
+    """What retrograd said it would take, what it took of that, and whether that is near enough."""
+    result = row["results"].get("retrograd", {})
+    predicted = result.get("notes", {}).get("planned_bytes")
+    if not predicted or "memory_peak" not in result:
+        return ["-", "-", "-"]
+    part = (result["memory_peak"] - result["memory_before"]) / predicted
+    near = "met" if abs(part - 1) <= MEMORY_LIMIT else "**missed**"
+    return [f"{predicted / 1e6:.1f}", f"{part:.0%}", near if predicted >= MEMORY_LEAST else "-"]
+
+
 def _memory(single: list[Result]) -> list[str]:
     body = []
     names = [n for n in MODULES if any("memory_peak" in row["results"].get(n, {}) for row in single)]
-    names = [n for n in names if n != "retrograd-auto"]
+    names = [n for n in names if n not in OURS[1:]]
     for row in single:
         if row["work"]["kind"] != "train":
             continue
@@ -244,19 +294,19 @@ def _memory(single: list[Result]) -> list[str]:
                 continue
             grown = result["memory_peak"] - result["memory_before"]
             cells.append(f"{result['memory_peak'] / 1e6:.0f} (+{grown / 1e6:.1f})")
-        planned = row["results"].get("retrograd", {}).get("notes", {}).get("planned_bytes")
-        planned_text = f"{planned / 1e6:.1f}" if planned else "-"
-        body.append([row["work"]["row"], str(row["threads"]), *cells, planned_text])
+        body.append([row["work"]["row"], str(row["threads"]), *cells, *_predicted(row)])
     if not body:
         return []
     return [
         "## Peak memory",
         "",
         "MB of the whole process after the first epochs (VmHWM), and how much of it came after the library "
-        "and the data were loaded. The last column is what retrograd planned: parameters, gradients, "
-        "optimizer, arena.",
+        "and the data were loaded and a network of a few units was trained. Then what retrograd's "
+        "`trainer.summary()` predicts of that: parameters, gradients, optimizer, workspace; and how much of "
+        f"the predicted really came, which has to be within {MEMORY_LIMIT:.0%} of it where it is at least "
+        f"{MEMORY_LEAST / 1e6:.0f} MB: allocator and Python take some 0.1 MB of their own.",
         "",
-        *_table(["row", "threads", *(TITLES.get(n, n) for n in names), "planned"], body),
+        *_table(["row", "threads", *(TITLES.get(n, n) for n in names), "predicted", "came of it", ""], body),
         "",
     ]
 
@@ -370,9 +420,9 @@ def _plot(name: str, rows: list[Result], path: Path) -> bool:
 
 def write(run: Result, stem: Path) -> list[Path]:
     """The table, and a plot for each curve; says which files."""
-    single, curves = _groups(run)
+    single, contended, curves = _groups(run)
     made = [stem.with_suffix(".json")]
-    lines = _head(run) + _rows(run, single) + _threads(single) + _memory(single)
+    lines = _head(run) + _rows(run, single) + _threads(single) + _contention(contended) + _memory(single)
     for name, rows in curves.items():
         path = stem.with_name(f"{stem.name}-{name.lower()}.png")
         drawn = _plot(name, rows, path)

@@ -59,6 +59,7 @@ class Work:
     threads: tuple[int, ...] = ()  # empty: as asked for on the command line; 0: as each library chooses
     peers: tuple[str, ...] = ()  # empty: all
     point: int | None = None  # of a curve: the value on its x axis
+    busy: int | None = None  # processes that keep the CPUs busy meanwhile; None: the row is not about that
     unit: str = "step"
     goal: Goal = field(default_factory=Goal)
 
@@ -87,8 +88,9 @@ class Work:
 
     @classmethod
     def from_dict(cls, given: dict[str, Any]) -> Work:
-        """The reverse of ``to_dict``, after JSON has made texts of the keys and lists of the tuples."""
-        values = {f.name: given[f.name] for f in fields(cls)}
+        """The reverse of ``to_dict``, after JSON has made texts of the keys and lists of the tuples. What a
+        file of an earlier version lacks has its default."""
+        values = {f.name: given[f.name] for f in fields(cls) if f.name in given}
         goal = values["goal"]
         values["goal"] = Goal(
             {int(k): v for k, v in goal["ratios"].items()},

@@ -17,7 +17,7 @@ import pytest
 FOLDER = Path(__file__).parent / "cpp"
 
 
-@pytest.mark.parametrize("program", ["io", "ops"])
+@pytest.mark.parametrize("program", ["base", "io", "ops", "train"])
 def test_program(program: str, tmp_path: Path) -> None:
     cmake = shutil.which("cmake")
     if cmake is None or shutil.which(os.environ.get("CXX", "c++")) is None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MODULES = {
     "retrograd": "retrograd_peer",
     "retrograd-auto": "retrograd_auto_peer",
+    "retrograd-one": "retrograd_one_peer",
     "numpy": "numpy_peer",
     "sklearn": "sklearn_peer",
     "torch": "torch_peer",
@@ -28,7 +29,7 @@ MODULES = {
     "jax": "jax_peer",
     "fann": "fann_peer",
 }
-OURS = ("retrograd", "retrograd-auto")
+OURS = ("retrograd", "retrograd-auto", "retrograd-one")
 TITLES = {
     "numpy": "NumPy",
     "sklearn": "scikit-learn",

@@ -77,10 +77,7 @@ class _Training(_Net):
 
     def notes(self) -> dict[str, int]:
         """What was planned in bytes, to be compared with what was used."""
-        memory = self.net.summary(batch_size=self.work.batch).memory
-        state = sum(view.nbytes for slots in self.trainer.optimizer_state.values() for view in slots.values())
-        arena = self.trainer.plan()["arena_bytes"]
-        planned = memory["parameters"] + memory["gradients"] + state + arena
+        planned = sum(self.trainer.summary(self.work.batch).memory.values())
         return {"planned_bytes": planned, "threads_used": self.trainer.threads_used}
 
 

@@ -1,6 +1,13 @@
 """Every row, by group."""
 
-from bench.rows import dense, prediction, scaling, tiny, widths
+from bench.rows import contention, dense, prediction, scaling, tiny, widths
 from bench.work import Work
 
-ALL: tuple[Work, ...] = (*tiny.ROWS, *dense.ROWS, *prediction.ROWS, *widths.ROWS, *scaling.ROWS)
+ALL: tuple[Work, ...] = (
+    *tiny.ROWS,
+    *dense.ROWS,
+    *prediction.ROWS,
+    *widths.ROWS,
+    *contention.ROWS,
+    *scaling.ROWS,
+)

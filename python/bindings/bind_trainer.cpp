@@ -244,6 +244,14 @@ void bind_trainer_of(py::module_& m, const char* name) {
         .def_property_readonly("penalty", &Tr::penalty)
         .def_property_readonly("gradient_norm", &Tr::gradient_norm)
         .def("stop", &Tr::stop)
+        .def(
+            "memory",
+            [](const Tr& t, std::int64_t batch) {
+                const auto memory = t.memory(batch);
+                return std::map<std::string, std::int64_t>{{"optimizer", memory.optimizer},
+                                                           {"training", memory.workspace}};
+            },
+            py::arg("batch"))
         .def("plan", [](const Tr& t) {
             const auto report = t.plan();
             py::dict dict;

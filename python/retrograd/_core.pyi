@@ -278,6 +278,8 @@ class _Trainer:
     @property
     def gradient_norm(self) -> float: ...
     def stop(self) -> None: ...
+    def memory(self, batch: int) -> dict[str, int]:
+        """Bytes that training takes besides the model: optimizer, training workspace."""
     def plan(self) -> dict[str, Any]:
         """steps, fused: texts; arena_bytes; cost: multiply-adds of a sample, both passes."""
 

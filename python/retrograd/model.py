@@ -159,7 +159,7 @@ def call_name(info: LayerInfo, role: str, call: int) -> str:
 class Summary:
     """What a model is made of, as a table: ``print(net.summary())``."""
 
-    def __init__(self, model: Model, batch_size: int) -> None:
+    def __init__(self, model: Model, batch_size: int, training: Mapping[str, int] | None = None) -> None:
         infos = model._core.layers()
         sizes = {name: view.size for name, view in model.parameters.items()}
         in_layers = {name for info in infos for name in info.parameters.values()}
@@ -181,7 +181,10 @@ class Summary:
         self.frozen: int = sum(sizes[name] for name in frozen)
         self.cost: int = sum(row[3] for row in self.rows)
         self.batch_size = batch_size
-        self.memory: dict[str, int] = model._core.memory(batch_size)
+        memory = model._core.memory(batch_size)
+        if training is not None:
+            del memory["inference"]
+        self.memory: dict[str, int] = {**memory, **(training or {})}
         self.dtype = str(model.dtype)
 
     def _totals(self) -> list[str]:
@@ -190,7 +193,7 @@ class Summary:
         return [
             f"{self.parameters:,} parameters{trained}, {self.dtype}; {self.cost:,} multiply-adds for a "
             "sample",
-            f"memory for a batch of {self.batch_size}: {parts}",
+            f"memory for a batch of {self.batch_size}: {_bytes(sum(self.memory.values()))}: {parts}",
         ]
 
     def __str__(self) -> str:
@@ -602,6 +605,9 @@ class Model:
 
     def summary(self, batch_size: int = 256) -> Summary:
         """A table of layers, output shapes, parameters, cost and memory; print it, or let a notebook show it.
+
+        ``summary().memory`` has the bytes of the parameters, their gradients, buffers, and what a prediction
+        of ``batch_size`` rows takes. Training takes more: ``trainer.summary()``.
 
         Raises
         ------

@@ -16,7 +16,7 @@ from retrograd.errors import ArgumentError, ShapeError
 from retrograd.graph import Node
 from retrograd.history import History
 from retrograd.losses import Loss
-from retrograd.model import Model, Views
+from retrograd.model import Model, Summary, Views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -163,7 +163,8 @@ class Trainer:
     clip_norm, clip_value
         Limits for the norm of all gradients together, and for each of their entries, applied in ``update``.
     threads
-        None: chosen by the work. Any number gives the same bits.
+        None: chosen by the work and by measuring, at most what affinity, the container's quota,
+        OMP_NUM_THREADS and threadpoolctl leave. Any number gives the same bits.
     seed
         Of the order of the data.
 
@@ -431,6 +432,22 @@ class Trainer:
             There was no training call yet.
         """
         return self._core.plan()
+
+    def summary(self, batch_size: int = 128) -> Summary:
+        """The model's table, with the memory that training with such batches takes.
+
+        ``summary().memory`` has the bytes of the parameters, their gradients, buffers, the optimizer's state,
+        and of the workspace: activations, their gradients, labels, scratch of each thread. It can be asked
+        before anything is trained. Your data, the shuffled order (8 bytes a row), outputs kept for metrics
+        and the code itself come on top.
+
+        Raises
+        ------
+        ArgumentError
+            batch_size below 1.
+        """
+        size = integer("summary: batch_size", batch_size)
+        return Summary(self._model, size, self._core.memory(size))
 
     # ------------------------------------------------------------------------------------------ evaluate
 

@@ -2,6 +2,7 @@
 // accumulates, what is fused, and when each buffer is alive. It never changes afterwards.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -63,7 +64,12 @@ class Plan {
             repeated_offsets;            // per step: the first of its apart-computed dx; -1 for none
         std::int64_t shared_offset = 0;  // one region that every step may use during its call
         std::int64_t elements = 0;
-        std::int64_t scratch = 0;  // for each member, apart from the arena
+        std::int64_t scratch = 0;                 // for each member, apart from the arena
+        std::vector<std::int64_t> index_offsets;  // per node, in an arena of 32-bit integers; -1 for none
+        std::int64_t indices = 0;
+
+        // All that a workspace takes whose numbers have so many bytes.
+        [[nodiscard]] std::int64_t bytes(std::size_t number, int members) const;
     };
     [[nodiscard]] Layout layout(std::int64_t batch) const;
 

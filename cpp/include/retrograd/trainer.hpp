@@ -131,6 +131,14 @@ class Trainer {
     };
     [[nodiscard]] PlanReport plan() const;  // of the last training call; StateError before
 
+    // Bytes that training with such batches takes besides model and data. Before the first training call the
+    // targets are taken to be labels for cross_entropy and otherwise of the output's shape, without weights.
+    struct Memory {
+        std::int64_t optimizer = 0;
+        std::int64_t workspace = 0;  // activations, their gradients, labels, scratch of each thread
+    };
+    [[nodiscard]] Memory memory(std::int64_t batch_size) const;
+
   private:
     std::unique_ptr<TrainerState<T>> state_;
 };

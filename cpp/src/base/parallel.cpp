@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <fstream>
 #include <limits>
 #include <mutex>
-#include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
 
 #include <retrograd/error.hpp>
 
+#include "base/cgroup.hpp"
 #include "base/float_environment.hpp"
 #include "base/poll.hpp"
 
@@ -380,55 +379,6 @@ int affinity_count() {
     return 0;
 }
 
-double read_number(std::istream& in) {
-    double value = 0;
-    return in >> value ? value : 0;
-}
-
-// CPUs a cgroup's quota is worth, rounded down: threads beyond it would be stopped in the middle of a
-// barrier.
-double quota_of(const std::string& folder, bool unified) {
-    if (unified) {
-        std::ifstream file(folder + "/cpu.max");  // "max 100000" or "150000 100000"
-        const double quota = read_number(file);
-        const double period = read_number(file);
-        return quota > 0 && period > 0 ? quota / period : std::numeric_limits<double>::infinity();
-    }
-    std::ifstream quota_file(folder + "/cpu.cfs_quota_us");  // -1: none
-    std::ifstream period_file(folder + "/cpu.cfs_period_us");
-    const double quota = read_number(quota_file);
-    const double period = read_number(period_file);
-    return quota > 0 && period > 0 ? quota / period : std::numeric_limits<double>::infinity();
-}
-
-// The least quota of this process's cgroup and all above it. Inside a container the path may not be visible;
-// its own group is then the root of what is mounted.
-int cgroup_quota() {
-    double least = std::numeric_limits<double>::infinity();
-    std::ifstream groups("/proc/self/cgroup");
-    std::string line;  // "0::/user.slice" or "4:cpu,cpuacct:/docker/..."
-    while (std::getline(groups, line)) {
-        const std::size_t first = line.find(':');
-        const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-        if (second == std::string::npos) continue;
-        const std::string controllers = line.substr(first + 1, second - first - 1);
-        const bool unified = controllers.empty();
-        if (!unified && controllers != "cpu" && !controllers.starts_with("cpu,") &&
-            !controllers.ends_with(",cpu") && controllers.find(",cpu,") == std::string::npos) {
-            continue;
-        }
-        const std::string root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu";
-        std::string path = line.substr(second + 1);
-        while (true) {
-            least = std::min(least, quota_of(root + path, unified));
-            const std::size_t slash = path.rfind('/');
-            if (slash == std::string::npos) break;
-            path.resize(slash);
-        }
-    }
-    return least < 1 << 20 ? std::max(1, static_cast<int>(least + 0.01)) : std::numeric_limits<int>::max();
-}
-
 #endif
 
 int hardware_count() {
@@ -438,7 +388,8 @@ int hardware_count() {
 #endif
     if (count < 1) count = static_cast<int>(std::thread::hardware_concurrency());
 #if defined(__linux__)
-    static const int quota = cgroup_quota();
+    // Read once: it takes as long as many small steps, and hardly ever changes in a process's life.
+    static const int quota = cgroup_cpus("/proc/self/cgroup", "/sys/fs/cgroup");
     count = std::min(count, quota);
 #endif
     return std::max(1, count);

@@ -9,9 +9,8 @@
 // strides would make its rows push each other out of the cache.
 #pragma once
 
-#include "kernels/loops.hpp"
+#include "kernels/pack.hpp"
 #include "kernels/table.hpp"
-#include "kernels/transpose.hpp"
 
 namespace retrograd::RG_ISA {
 namespace {
@@ -40,9 +39,6 @@ inline constexpr std::int64_t gemm_tile_rows = most_rows(2);
 template <class T>
 inline constexpr std::int64_t gemm_tile_columns = 2 * lanes<T>;
 
-RG_INLINE std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-RG_INLINE std::int64_t round_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b * b; }
-
 // C^T, where C is made from exchanged roles: this many of its columns at once, and of its elements.
 inline constexpr std::int64_t exchanged_rows = 64;
 inline constexpr std::int64_t exchanged_size = 32768;
@@ -52,12 +48,11 @@ template <class T>
 struct Scratch {
     // Tiles of A, their rows padded to whole vectors.
     static constexpr std::int64_t tile_rows = (gemm_tile_rows<T> + lanes<T> - 1) / lanes<T> * lanes<T>;
-    static constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
 
     static constexpr std::int64_t a(std::int64_t rows, std::int64_t k) {
         const std::int64_t some = rows < row_block ? rows : row_block,
                            block = k < longest_block ? k : longest_block;
-        return (some / gemm_tile_rows<T> + 1) * ((tile_rows * block + line - 1) / line * line);
+        return (some / gemm_tile_rows<T> + 1) * ((tile_rows * block + line<T> - 1) / line<T> * line<T>);
     }
     // Panels of B: one after the other in one place, or all side by side where several blocks of rows need
     // them.
@@ -72,9 +67,9 @@ struct Scratch {
     static constexpr std::int64_t all(std::int64_t m, std::int64_t n, std::int64_t k) {
         const std::int64_t longer = m > n ? m : n;
         const std::int64_t width = m < exchanged_rows ? m : exchanged_rows;
-        const std::int64_t square = (width + line) * (n + line);
+        const std::int64_t square = (width + line<T>)*(n + line<T>);
         return a(longer, k) + b(longer, longer, k) + (square < exchanged_size ? square : exchanged_size) +
-               line;
+               line<T>;
     }
 };
 
@@ -134,7 +129,7 @@ void multiply_tile(const Tile<T>& t) {
     const std::int64_t a_row = t.a_row, a_col = t.a_col, b_row = t.b_row, last = t.last;
     for (std::int64_t p = t.k; p > 0; --p) {
         // A block of K does not always stay in the nearest cache: what comes a few steps later is asked for.
-        for (int c = 0; c < C * L; c += Scratch<T>::line) __builtin_prefetch(b + 8 * b_row + c);
+        for (int c = 0; c < C * L; c += line<T>) __builtin_prefetch(b + 8 * b_row + c);
         __builtin_prefetch(a + 16 * a_col);
         Vec<T> vb[C];
 #pragma GCC unroll 8
@@ -232,48 +227,6 @@ void multiply_edge(TileFunction<T> function, Tile<T> t, std::int64_t rows, int v
     }
 }
 
-// ---- copies in the order the tiles read
-
-template <class T>
-struct Matrix {
-    const T* p;
-    std::int64_t row, col;
-
-    [[nodiscard]] RG_MEMBER const T* at(std::int64_t i, std::int64_t j) const {
-        return p + i * row + j * col;
-    }
-};
-
-// Asks for `n` elements: rows far apart lie in pages of their own, where no processor looks ahead by itself.
-template <class T>
-RG_INLINE void ask_for(const T* p, std::int64_t n) {
-    for (std::int64_t i = 0; i < n; i += Scratch<T>::line) __builtin_prefetch(p + i);
-    __builtin_prefetch(p + n - 1);
-}
-
-// to[p * width + j] = b(p, j) for k x columns numbers; `to` has whole vectors, which may end in anything.
-template <class T>
-void pack_b(Matrix<T> b, std::int64_t k, std::int64_t columns, T* to, std::int64_t width) {
-    if (b.row == 1 && b.col != 1) return turn(b.p, b.col, columns, k, to, width);
-    constexpr std::int64_t ahead = 16;
-    for (std::int64_t p = 0; p < k; ++p, to += width) {
-        if (b.col == 1) {
-            if (p + ahead < k) ask_for(b.at(p + ahead, 0), columns);
-            for (std::int64_t j = 0; j < columns; j += lanes<T>)
-                store(to + j, load_next(b.at(p, j), columns - j));
-        } else {
-            const std::int64_t whole = round_up(columns, lanes<T>);
-            for (std::int64_t j = 0; j < whole; ++j) to[j] = j < columns ? *b.at(p, j) : T(0);
-        }
-    }
-}
-
-// to[p * width + i] = a(i, p): the same with the roles of the axes exchanged.
-template <class T>
-RG_INLINE void pack_a(Matrix<T> a, std::int64_t rows, std::int64_t k, T* to, std::int64_t width) {
-    pack_b(Matrix<T>{a.p, a.col, a.row}, k, rows, to, width);
-}
-
 // ---- the whole
 
 // C (rows x columns) = before + A B + bias; see MatrixProduct.
@@ -366,7 +319,7 @@ __attribute__((noinline)) void multiply(const Product<T>& p, T* scratch) {
                 std::int64_t a_tile = 0;
                 if (how.pack_a) {
                     const std::int64_t tiles = (rows + most_rows(2) - 1) / most_rows(2);
-                    a_tile = round_up(Scratch<T>::tile_rows * k, Scratch<T>::line);
+                    a_tile = round_up(Scratch<T>::tile_rows * k, line<T>);
                     for (std::int64_t tile = 0; tile < tiles; ++tile) {
                         const std::int64_t first = rows * tile / tiles;
                         // Rows that follow fill the last vector, if there are any: whole vectors are faster.
@@ -465,8 +418,7 @@ __attribute__((noinline)) void multiply_exchanged(const Product<T>& p, T* scratc
     for (std::int64_t i0 = 0; i0 < p.rows; i0 += exchanged_rows) {
         const std::int64_t rows = least(exchanged_rows, p.rows - i0), width = round_up(rows, L);
         const std::int64_t most = exchanged_size / width / L * L;
-        T *const result = scratch, *const inner =
-                                       scratch + round_up(width * least(most, p.columns), Scratch<T>::line);
+        T *const result = scratch, *const inner = scratch + round_up(width * least(most, p.columns), line<T>);
         for (std::int64_t j0 = 0; j0 < p.columns; j0 += most) {
             const std::int64_t columns = least(most, p.columns - j0), corner = i0 * p.c_row + j0;
             if (p.before != nullptr) turn(p.before + corner, p.c_row, rows, columns, result, width);

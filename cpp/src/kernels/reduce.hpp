@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/loops.hpp"
+#include "simd/accumulator.hpp"
 
 namespace retrograd::RG_ISA {
 namespace {

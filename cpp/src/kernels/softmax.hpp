@@ -176,8 +176,8 @@ void cross_entropy(const T* z, const std::int32_t* label, T* value, T* p, std::i
         softmax_rows(z + first * columns, p + first * columns, some, columns, sums);
         for (std::int64_t k = 0; k < some; ++k) {
             const std::int64_t i = first + k;
-            value[i] = cross_entropy_of(z + i * columns, label[i], columns, sums.largest[k], sums.logarithm[k],
-                                        ignore, smoothing);
+            value[i] = cross_entropy_of(z + i * columns, label[i], columns, sums.largest[k],
+                                        sums.logarithm[k], ignore, smoothing);
         }
     });
 }

@@ -1,8 +1,8 @@
 // The product of a matrix that is mostly zeros with a dense one.
 //
-// Rows of A are first written as lists of the elements that are not zero, and only these are multiplied. A chain
-// of fused multiply-adds has the same bits without the products that are zero, and the blocks of K are those of
-// gemm: so the result is gemm's, but for the sign of a zero, wherever B is finite.
+// Rows of A are first written as lists of the elements that are not zero, and only these are multiplied. A
+// chain of fused multiply-adds has the same bits without the products that are zero, and the blocks of K are
+// those of gemm: so the result is gemm's, but for the sign of a zero, wherever B is finite.
 #pragma once
 
 #include "kernels/gemm.hpp"
@@ -23,7 +23,9 @@ struct Lists {
     static constexpr std::int64_t room_for(std::int64_t k) { return (k / lanes<T> + 2) * lanes<T>; }
 
     // Elements of T; an index is no wider.
-    static constexpr std::int64_t size(std::int64_t k) { return listed_rows * (room_for(k) + Blocks(k).count); }
+    static constexpr std::int64_t size(std::int64_t k) {
+        return listed_rows * (room_for(k) + Blocks(k).count);
+    }
 
     RG_MEMBER Lists(T* scratch, std::int64_t k)
         : columns(reinterpret_cast<std::int32_t*>(scratch)),
@@ -31,24 +33,6 @@ struct Lists {
           room(room_for(k)),
           blocks(Blocks(k).count) {}
 };
-
-// Writes the columns of the lanes that are not zero, the first lane's being `column`; tells how many there are.
-template <class T>
-RG_INLINE std::int64_t list_lanes(Vec<T> v, std::int64_t column, std::int32_t* columns) {
-#if defined(RG_SIMD_AVX512)
-    if constexpr (sizeof(T) == 4) {
-        const __mmask16 kept = _mm512_cmpneq_ps_mask((__m512)v, __m512{});
-        const auto at = (__m512i)(lane_index<float>() + static_cast<std::int32_t>(column));
-        _mm512_storeu_si512(columns, _mm512_maskz_compress_epi32(kept, at));
-        return __builtin_popcount(kept);
-    }
-#endif
-    std::int64_t n = 0;
-    for (std::uint32_t kept = lane_bits(v != Vec<T>{}); kept != 0; kept &= kept - 1) {
-        columns[n++] = static_cast<std::int32_t>(column + __builtin_ctz(kept));
-    }
-    return n;
-}
 
 // Rows that lie in memory as rows.
 template <class T>
@@ -60,7 +44,7 @@ RG_INLINE void list_rows(const Lists<T>& lists, Matrix<T> a, std::int64_t rows, 
         for (std::int64_t block = 0; block < blocks.count; ++block) {
             const std::int64_t end = blocks.begin(block + 1);
             for (std::int64_t q = blocks.begin(block); q < end; q += lanes<T>) {
-                n += list_lanes<T>(load_next(a.at(i, q), end - q), q, columns + n);
+                n += store_set_lanes<T>(load_next(a.at(i, q), end - q) != Vec<T>{}, q, columns + n);
             }
             lists.ends[i * blocks.count + block] = static_cast<std::int32_t>(n);
         }
@@ -82,13 +66,14 @@ RG_INLINE void list_columns(const Lists<T>& lists, Matrix<T> a, std::int64_t row
                 Vec<T> column[S];
                 turn_strip<T>(LaneRows<T>{a.at(0, q), a.col}, i, column);
                 for (int e = 0; e < S; ++e) {
-                    n[i + e] += list_lanes<T>(column[e], q, lists.columns + (i + e) * lists.room + n[i + e]);
+                    std::int32_t* const to = lists.columns + (i + e) * lists.room + n[i + e];
+                    n[i + e] += store_set_lanes<T>(column[e] != Vec<T>{}, q, to);
                 }
             }
             for (; i < rows; ++i) {
                 Vec<T> column;
                 for (int e = 0; e < L; ++e) column[e] = *a.at(i, q + e);
-                n[i] += list_lanes<T>(column, q, lists.columns + i * lists.room + n[i]);
+                n[i] += store_set_lanes<T>(column != Vec<T>{}, q, lists.columns + i * lists.room + n[i]);
             }
         }
         for (; q < end; ++q) {
@@ -121,7 +106,8 @@ __attribute__((noinline)) void multiply_lists(const Lists<T>& lists, const Produ
                 const Vec<T> v = broadcast(a[column[e] * a_col]);
                 const T* const b = p.b.p + column[e] * b_row;
 #pragma GCC unroll 8
-                for (int c = 0; c < C; ++c) sum[c] = fma(v, Edge ? load_next(b, left) : load(b + c * L), sum[c]);
+                for (int c = 0; c < C; ++c)
+                    sum[c] = fma(v, Edge ? load_next(b, left) : load(b + c * L), sum[c]);
             }
             const T* const bias = block + 1 == lists.blocks ? p.bias : nullptr;
             for (int c = 0; c < C; ++c) {

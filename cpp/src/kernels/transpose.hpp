@@ -138,7 +138,8 @@ void turn(const T* from, std::int64_t from_row, std::int64_t rows, std::int64_t 
 
 // The same, with nothing written behind the rows.
 template <class T>
-void transpose(const T* x, std::int64_t x_row, std::int64_t rows, std::int64_t columns, T* y, std::int64_t y_row) {
+void transpose(const T* x, std::int64_t x_row, std::int64_t rows, std::int64_t columns, T* y,
+               std::int64_t y_row) {
     const std::int64_t whole = rows / lanes<T> * lanes<T>;
     turn(x, x_row, whole, columns, y, y_row);
     for (std::int64_t j = 0; j < columns; ++j) {

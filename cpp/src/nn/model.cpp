@@ -283,7 +283,8 @@ std::unique_ptr<Workspace<T>> Model<T>::workspace(std::int64_t batch, int member
 
 template <class T>
 std::int64_t Model<T>::inference_bytes(std::int64_t batch) const {
-    return inference_->layout(batch).elements * static_cast<std::int64_t>(sizeof(T));
+    const int members = choose_threads(0, checked_mul(inference_->forward_cost(), batch));
+    return inference_->layout(batch).bytes(sizeof(T), members);
 }
 
 template class Model<float>;

@@ -1,7 +1,7 @@
 // Products with a matrix that is mostly zeros, as images and counts of words are: the zeros are passed over.
 //
-// The bits are those of multiply(), but for the sign of a zero; so what decides may look at the numbers, and must
-// not look at the team.
+// The bits are those of multiply(), but for the sign of a zero; so what decides may look at the numbers, and
+// must not look at the team.
 #pragma once
 
 #include "ops/work.hpp"
@@ -28,8 +28,8 @@ namespace zeros {
 
 constexpr std::int64_t some_rows = 64;  // of C that are made at once
 
-// The length of a row of B, turned: whole vectors, and not a power of two, which would crowd a few places of a
-// cache.
+// The length of a row of B, turned: whole vectors, and not a power of two, which would crowd a few places of
+// a cache.
 [[nodiscard]] constexpr std::int64_t turned_row(std::int64_t n) { return ceil_div(n, 16) * 16 + 16; }
 
 }  // namespace zeros
@@ -41,8 +41,8 @@ constexpr std::int64_t some_rows = 64;  // of C that are made at once
 // What a member needs for x W^T and for its gradient.
 [[nodiscard]] inline std::int64_t sparse_scratch(std::int64_t rows, std::int64_t in, std::int64_t out) {
     const std::int64_t k = std::max(rows, in);
-    return zeros::some_rows * out +
-           std::max(kernels<float>().sparse_gemm_scratch_size(k), kernels<double>().sparse_gemm_scratch_size(k));
+    return zeros::some_rows * out + std::max(kernels<float>().sparse_gemm_scratch_size(k),
+                                             kernels<double>().sparse_gemm_scratch_size(k));
 }
 
 // C = A B with zeros in A, and B a transposed matrix; `shared` has sparse_shared() elements.

@@ -254,7 +254,21 @@ Plan::Layout Plan::layout(std::int64_t batch) const {
     }
     layout.shared_offset = total;
     layout.elements = total + aligned(shared);
+
+    layout.index_offsets.assign(at(graph_->size()), -1);
+    for (int id = 0; id < graph_->size(); ++id) {
+        const GraphNode& node = (*graph_)[id];
+        if (node.dtype != DType::index) continue;
+        layout.index_offsets[at(id)] = layout.indices;
+        layout.indices += checked_mul(node.shape.size(), node.shape.batched ? batch : 1);
+    }
     return layout;
+}
+
+std::int64_t Plan::Layout::bytes(std::size_t number, int members) const {
+    const std::int64_t numbers = elements + checked_mul(scratch, members);
+    return checked_mul(numbers, static_cast<std::int64_t>(number)) +
+           checked_mul(indices, static_cast<std::int64_t>(sizeof(std::int32_t)));
 }
 
 std::vector<std::string> Plan::describe() const {

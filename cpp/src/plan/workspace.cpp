@@ -47,19 +47,11 @@ Workspace<T>::Workspace(std::shared_ptr<const Plan> plan, Storage<T> storage, in
 
 template <class T>
 void Workspace<T>::bind(std::int64_t batch) {
-    const Graph& graph = plan_->graph();
     if (batch > capacity_) {
         layout_ = plan_->layout(batch);
         arena_ = AlignedBuffer<T>(layout_.elements);
         scratch_ = AlignedBuffer<T>(checked_mul(layout_.scratch, members_));
-        index_offsets_.assign(at(graph.size()), -1);
-        std::int64_t indices = 0;
-        for (int id = 0; id < graph.size(); ++id) {
-            if (graph[id].dtype != DType::index) continue;
-            index_offsets_[at(id)] = indices;
-            indices += checked_mul(graph[id].shape.size(), graph[id].shape.batched ? batch : 1);
-        }
-        indices_ = AlignedBuffer<std::int32_t>(indices);
+        indices_ = AlignedBuffer<std::int32_t>(layout_.indices);
         member_scratch_.clear();
         for (int m = 0; m < members_; ++m) {
             member_scratch_.push_back(cut(scratch_, m * layout_.scratch, layout_.scratch));
@@ -142,8 +134,8 @@ std::span<T> Workspace<T>::delta(int id) {
 
 template <class T>
 std::span<std::int32_t> Workspace<T>::index(int id) {
-    if (index_offsets_[at(id)] < 0) return {};
-    return cut(indices_, index_offsets_[at(id)], elements(plan_->graph()[id].shape, batch_));
+    if (layout_.index_offsets[at(id)] < 0) return {};
+    return cut(indices_, layout_.index_offsets[at(id)], elements(plan_->graph()[id].shape, batch_));
 }
 
 template <class T>

@@ -59,7 +59,6 @@ class Workspace {
     Plan::Layout layout_;
     AlignedBuffer<T> arena_, scratch_;
     AlignedBuffer<std::int32_t> indices_;
-    std::vector<std::int64_t> index_offsets_;  // per node; -1 for none
 
     struct Record {
         Run<T> run;

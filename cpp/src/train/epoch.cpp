@@ -46,7 +46,7 @@ class Epoch {
         const int most = choose_threads(s_.options.threads, cost);
         const bool measured = s_.options.threads == 0 && most > 1;
         if (measured && (s_.tempo_work != cost || s_.tempo.most() != most)) {
-            s_.tempo = Tempo(most);
+            s_.tempo = Tempo(most, cost);
             s_.tempo_work = cost;
         }
         workspace_ = &program_.workspace(most);
@@ -60,7 +60,11 @@ class Epoch {
         while (outcome_ == Outcome::running) {
             const std::int64_t before = result_.iterations;
             const Clock::time_point start = Clock::now();
-            steps_left_ = measured ? s_.tempo.steps() : std::numeric_limits<std::int64_t>::max();
+            region_end_ = Clock::time_point::max();
+            if (measured) {
+                const std::chrono::duration<double> left(s_.tempo.seconds());
+                region_end_ = start + std::chrono::duration_cast<Clock::duration>(left);
+            }
             const int used = run_team(measured ? s_.tempo.members() : most, [&](const Member& member) {
                 train(member.index() == 0 ? member.asking(&poll) : member);
             });
@@ -116,7 +120,7 @@ class Epoch {
             member.barrier();
             if (member.index() == 0) commit(sums);
             member.barrier();
-            if (outcome_ == Outcome::finished || steps_left_ == 0) return;
+            if (outcome_ == Outcome::finished || region_is_over_) return;
         }
     }
 
@@ -178,7 +182,7 @@ class Epoch {
         done_ += rows_.count;
         ++result_.iterations;
         ++s_.iteration;
-        --steps_left_;
+        region_is_over_ = region_end_ != Clock::time_point::max() && Clock::now() >= region_end_;
         if (options_.on_iteration) {
             training_.aside([&] {
                 if (options_.on_iteration(s_.iteration, s_.last_loss)) s_.stop = true;
@@ -239,8 +243,9 @@ class Epoch {
     std::vector<std::int64_t> order_;  // of the rows; empty: as they lie
     Rows rows_;                        // of the present batch
     BadRow bad_;
-    std::int64_t done_ = 0;        // rows whose steps are committed
-    std::int64_t steps_left_ = 0;  // of the present region
+    std::int64_t done_ = 0;         // rows whose steps are committed
+    Clock::time_point region_end_;  // when to leave the present region, after the step that is running
+    bool region_is_over_ = false;
     Outcome outcome_ = Outcome::running;
     double weighted_loss_ = 0, mass_ = 0, penalty_ = 0, norm_ = 0;
     std::vector<double> gradient_norms_, update_norms_;

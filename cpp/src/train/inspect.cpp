@@ -58,6 +58,28 @@ void TrainerState<T>::throw_non_finite(const Batch& batch, const FeedList& feeds
 }
 
 template <class T>
+typename Trainer<T>::Memory Trainer<T>::memory(std::int64_t batch_size) const {
+    if (batch_size < 1)
+        throw ArgumentError("batch_size: expected at least 1, got " + std::to_string(batch_size));
+    const TrainerState<T>& s = *state_;
+    std::shared_ptr<const LossGraph> loss = s.train.loss;
+    if (!loss) {
+        const Graph& graph = *s.model->graph();
+        const std::vector<TargetKind> kinds = likely_target_kinds(s.options, graph, s.model->outputs());
+        loss = std::make_shared<const LossGraph>(
+            extend_with_loss(s.options, graph, s.model->outputs(), kinds, false));
+    }
+    const Program<T> program(*s.model, std::move(loss), s.options, Use::train, false);
+    const int members = choose_threads(s.options.threads, program.cost(batch_size));
+    Memory memory;
+    for (const AlignedBuffer<T>& slot : s.updater.buffers()->slots) {
+        memory.optimizer += slot.size() * static_cast<std::int64_t>(sizeof(T));
+    }
+    memory.workspace = program.plan().layout(batch_size).bytes(sizeof(T), members);
+    return memory;
+}
+
+template <class T>
 double Trainer<T>::evaluate(const Batch& data, std::int64_t batch_size,
                             const std::vector<std::int64_t>* chosen, std::vector<std::vector<T>>* outputs,
                             const std::function<bool()>& interrupted) {
@@ -166,6 +188,8 @@ TraceResult<T> Trainer<T>::trace(const Batch& batch) {
 
 template struct TrainerState<float>;
 template struct TrainerState<double>;
+template Trainer<float>::Memory Trainer<float>::memory(std::int64_t) const;
+template Trainer<double>::Memory Trainer<double>::memory(std::int64_t) const;
 template double Trainer<float>::evaluate(const Batch&, std::int64_t, const std::vector<std::int64_t>*,
                                          std::vector<std::vector<float>>*, const std::function<bool()>&);
 template double Trainer<double>::evaluate(const Batch&, std::int64_t, const std::vector<std::int64_t>*,

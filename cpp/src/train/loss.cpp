@@ -66,6 +66,19 @@ std::vector<TargetKind> target_kinds(const TrainerOptions& options, const Graph&
     return kinds;
 }
 
+std::vector<TargetKind> likely_target_kinds(const TrainerOptions& options, const Graph& graph,
+                                            const std::vector<int>& outputs) {
+    std::vector<TargetKind> kinds;
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+        std::vector<std::int64_t> dims = graph[outputs[i]].shape.dims;
+        const bool labels =
+            !options.loss_function && options.losses[i].name == "cross_entropy" && !dims.empty();
+        if (labels) dims.pop_back();
+        kinds.push_back({labels, std::move(dims)});
+    }
+    return kinds;
+}
+
 LossGraph extend_with_loss(const TrainerOptions& options, const Graph& graph, const std::vector<int>& outputs,
                            const std::vector<TargetKind>& kinds, bool weighted) {
     std::vector<Node> targets, fed, output_nodes;

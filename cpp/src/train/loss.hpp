@@ -29,6 +29,10 @@ struct TargetKind {
                                                    const std::vector<int>& outputs,
                                                    std::span<const ArrayView> y);
 
+// Before there is a y: labels for cross_entropy, otherwise what the output has.
+[[nodiscard]] std::vector<TargetKind> likely_target_kinds(const TrainerOptions& options, const Graph& graph,
+                                                          const std::vector<int>& outputs);
+
 [[nodiscard]] LossGraph extend_with_loss(const TrainerOptions& options, const Graph& graph,
                                          const std::vector<int>& outputs,
                                          const std::vector<TargetKind>& targets, bool weighted);

@@ -1,72 +1,103 @@
 #include "train/tempo.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 namespace retrograd {
 namespace {
 
-constexpr double trial_time = 2e-3;   // seconds: many barriers, too short for a person to notice
-constexpr double long_step = 20e-3;   // waking threads does not count beside it
+constexpr std::int64_t long_work = 400'000'000;  // multiply-adds, about 20 ms on one thread
+constexpr double long_step = 20e-3;              // seconds: waking threads does not count beside it
+
+constexpr double trial_time = 2e-3;   // many barriers, too short for a person to notice
+constexpr double proof_time = 12e-3;  // longer than a turn of another process on the same CPU
 constexpr double work_time = 0.1;     // of the best number between two trials, at least
-constexpr double trial_share = 0.02;  // of all time, at most, where steps are long
-constexpr double better = 0.97;       // a change must be worth it, or noise would decide
+constexpr double trial_share = 0.02;  // of all time, at most, but for the
+constexpr double longest_pause = 2;   // between trials, after which the machine may be another
+
+constexpr double better = 0.97;  // a change must be worth it, or noise would decide
+constexpr double worse = 1.3;    // what was measured before does not hold any more
+constexpr double hopeless = 4;   // one step is enough to see it
 
 }  // namespace
 
-Tempo::Tempo(int most) {
+Tempo::Tempo(int most, std::int64_t work) : long_steps_(work >= long_work) {
     for (int size = 1; size < most; size *= 2) sizes_.push_back(size);
     sizes_.push_back(std::max(1, most));
-    best_ = sizes_.size() - 1;
+    best_ = long_steps_ ? sizes_.size() - 1 : 0;
 }
 
 double Tempo::wanted() const {
-    if (trying_ || (first_ && estimate_ < long_step)) return trial_time;
-    return std::max(work_time, std::max(trial_seconds_, 2 * estimate_) / trial_share);
+    if (trying_) return elapsed_ < trial_time ? trial_time : proof_time;
+    if (first_) return long_steps_ ? std::max(work_time, 20 * estimate_) : trial_time;
+    const double pause = std::min(trial_seconds_ / trial_share, longest_pause);
+    return std::max({work_time, pause, estimate_ / trial_share});
 }
 
-std::int64_t Tempo::steps() const {
-    if (sizes_.size() == 1) return std::int64_t{1} << 40;
-    if (!warm_ || estimate_ <= 0) return 1;
-    const double left = (wanted() - elapsed_) / estimate_;
-    return left < 1 ? 1 : static_cast<std::int64_t>(std::min(left, 1e12));
+double Tempo::seconds() const {
+    if (!warm_) return 0;
+    return std::min(wanted() - elapsed_, work_time);
 }
 
 void Tempo::report(std::int64_t steps, double seconds) {
     if (sizes_.size() == 1 || steps < 1) return;
     estimate_ = seconds / static_cast<double>(steps);
-    if (!warm_ && steps == 1 && seconds < long_step) {  // it woke threads and filled caches
+    spent_ += seconds;
+    if (!warm_) {
         warm_ = true;
-        return;
+        // The first step woke threads and filled caches, which is not what the others will take.
+        const bool tells_all = trying_ && seconds > trial_time && estimate_ > hopeless * best_rate_;
+        if (!tells_all && seconds < long_step) return;
     }
-    warm_ = true;
     elapsed_ += seconds;
     steps_ += steps;
-    if (elapsed_ >= wanted()) end_phase();
+    const bool failed = trying_ && elapsed_ >= trial_time && rate() >= better * best_rate_;
+    if (failed || is_slow() || elapsed_ >= wanted()) end_phase();
+}
+
+double Tempo::rate() const { return elapsed_ / static_cast<double>(steps_); }
+
+bool Tempo::is_slow() const {
+    return !trying_ && !first_ && best_ > 0 && elapsed_ >= proof_time && rate() > worse * best_rate_;
 }
 
 void Tempo::end_phase() {
-    const double rate = elapsed_ / static_cast<double>(steps_);
     if (trying_) {
-        trial_seconds_ = elapsed_;
-        if (rate < better * best_rate_) {
-            best_ = trial_;
-            best_rate_ = rate;
-        } else {
-            up_ = !up_;
-        }
-        trying_ = false;
+        end_trial();
     } else {
-        best_rate_ = rate;
-        const bool can_rise = best_ + 1 < sizes_.size(), can_fall = best_ > 0;
-        up_ = can_rise && (up_ || !can_fall);
-        trial_ = up_ ? best_ + 1 : best_ - 1;
-        trying_ = true;
-        first_ = false;
+        end_work();
     }
-    elapsed_ = 0;
+    spent_ = elapsed_ = 0;
     steps_ = 0;
     warm_ = false;
+}
+
+void Tempo::end_work() {
+    mistake_ = is_slow() ? spent_ : 0;
+    if (is_slow()) up_ = false;  // somebody else wants CPUs
+    best_rate_ = rate();
+    first_ = false;
+    begin_trial();
+}
+
+void Tempo::end_trial() {
+    trial_seconds_ = spent_ + mistake_;
+    trying_ = false;
+    if (rate() < better * best_rate_) {
+        best_ = trial_;
+        best_rate_ = rate();
+        const bool at_the_end = up_ ? best_ + 1 == sizes_.size() : best_ == 0;
+        if (climbing_ && !at_the_end) begin_trial();
+    } else {
+        up_ = !up_;
+        climbing_ = false;
+    }
+}
+
+void Tempo::begin_trial() {
+    const bool can_rise = best_ + 1 < sizes_.size(), can_fall = best_ > 0;
+    up_ = can_rise && (up_ || !can_fall);
+    trial_ = up_ ? best_ + 1 : best_ - 1;
+    trying_ = true;
 }
 
 }  // namespace retrograd

@@ -7,33 +7,47 @@
 namespace retrograd {
 
 // Most of the time the best number so far works; now and then a neighbour gets a short trial. The bits of a
-// step do not depend on the number, so it may change at any step. A trial takes a few percent of the time at
+// step do not depend on the number, so it may change at any step. Trials take a few percent of the time at
 // most.
+//
+// Beside other busy processes a second member can make a step a hundred times slower: each barrier waits for
+// a member whose CPU the system gave to somebody else. So short steps begin with one member, a larger number
+// has to prove itself for longer than such a turn takes, and time, not steps, ends a phase.
 class Tempo {
   public:
-    // Numbers to choose from: 1, 2, 4 ... up to `most`, and `most` itself, where it begins.
-    explicit Tempo(int most = 1);
+    // Numbers to choose from: 1, 2, 4 ... up to `most`, and `most` itself. `work` is the multiply-adds of a
+    // step: where it is long, the beginning is `most`.
+    explicit Tempo(int most = 1, std::int64_t work = 0);
 
     [[nodiscard]] int most() const { return sizes_.back(); }
     [[nodiscard]] int members() const { return sizes_[trying_ ? trial_ : best_]; }
 
-    // How many steps to do before the next report.
-    [[nodiscard]] std::int64_t steps() const;
+    // How long to go on before the next report; at least one step is done.
+    [[nodiscard]] double seconds() const;
 
     void report(std::int64_t steps, double seconds);
 
   private:
     [[nodiscard]] double wanted() const;  // seconds of the present phase
+    [[nodiscard]] double rate() const;    // seconds a step, in the present phase
+    [[nodiscard]] bool is_slow() const;   // what was measured of several members does not hold any more
     void end_phase();
+    void end_work();
+    void end_trial();
+    void begin_trial();
 
     std::vector<int> sizes_;
     std::size_t best_, trial_ = 0;
-    bool trying_ = false, up_ = false;
-    bool first_ = true;         // a quick comparison comes before the first long phase
+    bool trying_ = false, up_ = true;
+    bool long_steps_;
+    bool first_ = true;         // the phase with which all begins
+    bool climbing_ = true;      // one trial comes right after the other as long as they succeed
     bool warm_ = false;         // the phase's first step is behind us
     double best_rate_ = 0;      // seconds a step of the best number, in its last phase
-    double trial_seconds_ = 0;  // what the last trial took
-    double elapsed_ = 0;        // of the present phase, and its steps
+    double trial_seconds_ = 0;  // what the last trial cost
+    double mistake_ = 0;        // what a phase cost that was much slower than expected
+    double spent_ = 0;          // in the present phase, all of it
+    double elapsed_ = 0;        // what counts of it, and its steps
     std::int64_t steps_ = 0;
     double estimate_ = 0;  // seconds a step, of the last report
 };

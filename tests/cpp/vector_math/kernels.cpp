@@ -1,6 +1,7 @@
 // Compiled once per instruction set, with RG_ISA naming its namespace.
 #include "kernels.hpp"
 
+#include "accumulator.hpp"
 #include "math.hpp"
 
 #define TEXT_OF(name) #name

@@ -61,19 +61,25 @@ def stubs(session: nox.Session) -> None:
     )
 
 
+def build_program(session: nox.Session, name: str, program: str, flags: str = "", **options: str) -> Path:
+    """The folder where a program of tests/cpp was built; ``flags`` go to the compiler."""
+    session.install("cmake>=3.25", "ninja")
+    build = ROOT / "build" / name / program
+    session.run(
+        *("cmake", "-S", str(ROOT / "tests" / "cpp" / program), "-B", str(build), "-G", "Ninja"),
+        f"-DCMAKE_CXX_FLAGS={flags}",
+        *(f"-D{key}={value}" for key, value in options.items()),
+    )
+    session.run("cmake", "--build", str(build))
+    return build
+
+
 def run_programs(
     session: nox.Session, name: str, programs: list[str], flags: str = "", **options: str
 ) -> None:
-    """Builds and runs programs of tests/cpp; ``flags`` go to the compiler."""
-    session.install("cmake>=3.25", "ninja")
+    """Builds and runs programs of tests/cpp."""
     for program in programs:
-        build = ROOT / "build" / name / program
-        session.run(
-            *("cmake", "-S", str(ROOT / "tests" / "cpp" / program), "-B", str(build), "-G", "Ninja"),
-            f"-DCMAKE_CXX_FLAGS={flags}",
-            *(f"-D{key}={value}" for key, value in options.items()),
-        )
-        session.run("cmake", "--build", str(build))
+        build = build_program(session, name, program, flags, **options)
         if program == "vector_math":
             session.run(str(build / "vector_math_ulp"), *session.posargs, external=True)
         else:
@@ -91,6 +97,38 @@ def ulp(session: nox.Session) -> None:
     """Every float through every vector function: an hour of processor time."""
     session.posargs.append("--exhaustive")
     run_programs(session, "ulp", ["vector_math"])
+
+
+@nox.session
+def bits(session: nox.Session) -> None:
+    """The same parameters from g++ and clang++, OpenMP and std::thread, and every instruction set here."""
+    for compiler, backend in (("g++", "openmp"), ("g++", "threads"), ("clang++", "threads")):
+        if shutil.which(compiler) is None:
+            session.error(f"needs {compiler}: what two compilers make is compared")
+        options = {"CMAKE_CXX_COMPILER": compiler, "RETROGRAD_PARALLEL": backend}
+        run_programs(session, f"bits-{compiler}-{backend}", ["bits"], **options)
+
+
+@nox.session
+def neon(session: nox.Session) -> None:
+    """The C++ test programs, built for aarch64 and run by an emulator: on x86-64, ten minutes."""
+    compiler, emulator = "aarch64-linux-gnu-g++", "qemu-aarch64"
+    for needed, package in ((compiler, "g++-aarch64-linux-gnu"), (emulator, "qemu-user")):
+        if shutil.which(needed) is None:
+            session.error(f"needs {needed}, which is in Debian's and Ubuntu's package {package}")
+    emulated = (emulator, "-L", "/usr/aarch64-linux-gnu")
+    options = {
+        "CMAKE_SYSTEM_NAME": "Linux",
+        "CMAKE_SYSTEM_PROCESSOR": "aarch64",
+        "CMAKE_CXX_COMPILER": compiler,
+        "CMAKE_CROSSCOMPILING_EMULATOR": ";".join(emulated),
+    }
+    for program in ("kernels", "ops", "io", "bits"):
+        build = build_program(session, "neon", program, **options)
+        # qemu itself fails in the forked child of a process that has threads
+        session.run("ctest", "--test-dir", str(build), "--output-on-failure", "--exclude-regex", "^forks_")
+    ulp = build_program(session, "neon", "vector_math", **options) / "vector_math_ulp"
+    session.run(*emulated, str(ulp), "--stride", "99991", external=True)
 
 
 @nox.session

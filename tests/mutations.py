@@ -721,12 +721,13 @@ def plans(edits: list[Edit]) -> None:
     at = Place(edits, "plan/workspace.cpp", "void Workspace<T>::bind_step(")
     old = "offset += (count + 15) / 16 * 16;"
     at("an operand three times", old, ";", graph("same_input_twice"), corner("an_operand_three_times"))
-    at = Place(edits, "plan/workspace.cpp", "void Workspace<T>::prepare(")
-    old = "accumulate ? record.accumulate_parameters : record.accumulate"
+    at = Place(edits, "plan/workspace.cpp", "void Workspace<T>::set_mode(")
+    old = "accumulate_ ? record.accumulate_parameters : record.accumulate"
     at("accumulate", old, "record.accumulate", accumulating)
     at("accumulate", old, "record.accumulate_parameters", accumulating)
+    at = Place(edits, "plan/workspace.cpp", "void Workspace<T>::forward(")
     at("dL/dL", "T(1)", "T(2)", loss("half_squared_error"))
-    at = Place(edits, "plan/workspace.cpp", "void Workspace<T>::backward(")
+    at = Place(edits, "plan/workspace.cpp", "void Workspace<T>::add_repeated(")
     old = "kernels<T>().add(apart.data() + begin, record.repeated[k].data() + begin, end - begin);"
     at("an operand twice", old, ";", graph("same_input_twice"))
 
@@ -742,7 +743,7 @@ def steps(edits: list[Edit]) -> None:
     at("penalty, place", old, old.replace("w + tile.offset", "w"), penalty)
     at("penalty, l1 and l2", old, old.replace("l1, l2", "l2, l1"), penalty)
     clipping = training("test_clipping")
-    at("norm of the gradient", "squares_[t] = k.sum_of_squares(g + tile.offset, tile.count);", ";", clipping)
+    at("norm of the gradient", "tile.square = k.sum_of_squares(g + tile.offset, tile.count);", ";", clipping)
     at = Place(edits, "train/updater.cpp", "bool Updater<T>::apply(")
     old = "std::min(1.0, options_.clip_norm / (sums.norm + 1e-6))"
     at("clip_norm", old, "options_.clip_norm / (sums.norm + 1e-6)", clipping)

@@ -1,8 +1,9 @@
 """The C++ programs of tests/cpp that need no Python: built and run as they stand.
 
 The operations are checked there with what Python cannot reach: teams of every size, buffers of the exact
-size that begin as NaN, gradients that are added. The longer programs (kernels, vector_math) are for
-``nox -s cpp``.
+size that begin as NaN, gradients that are added. ``bits`` trains with every instruction set that the machine
+has, whose parameters must have the bytes of ``bits/expected.txt``. The longer programs (kernels, vector_math)
+are for ``nox -s cpp``.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ import pytest
 FOLDER = Path(__file__).parent / "cpp"
 
 
-@pytest.mark.parametrize("program", ["base", "io", "ops", "train"])
-def test_program(program: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["base", "io", "train", "."], ids=["base", "io", "train", "ops and bits"])
+def test_programs(folder: str, tmp_path: Path) -> None:
     cmake = shutil.which("cmake")
     if cmake is None or shutil.which(os.environ.get("CXX", "c++")) is None:
         pytest.skip("needs cmake and a C++ compiler")
     build = tmp_path / "build"
     for command in (
-        [cmake, "-S", str(FOLDER / program), "-B", str(build)],
+        [cmake, "-S", str(FOLDER / folder), "-B", str(build)],
         [cmake, "--build", str(build), "--parallel", "2"],
         [shutil.which("ctest") or "ctest", "--test-dir", str(build), "--output-on-failure"],
     ):

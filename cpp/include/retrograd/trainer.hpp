@@ -110,7 +110,7 @@ class Trainer {
     [[nodiscard]] std::int64_t epoch() const;
     void set_epoch(std::int64_t epoch);
     [[nodiscard]] double lr() const;  // of the next update
-    void set_schedule(Schedule schedule);
+    void set_schedule(const Schedule& schedule);
 
     struct Slot {
         std::string parameter, name;

@@ -13,7 +13,6 @@
 
 #include "base/cgroup.hpp"
 #include "base/float_environment.hpp"
-#include "base/poll.hpp"
 
 #if defined(RETROGRAD_PARALLEL_OPENMP)
 #include <omp.h>
@@ -116,10 +115,8 @@ struct TeamState {
 
 void Member::wait() const { state_->wait(size_); }
 
-void Member::ask(std::int64_t multiply_adds) const {
-    if (poll_ != nullptr) (*poll_)(multiply_adds);
-    if (size_ > 1 && (state_->phase.load(std::memory_order_relaxed) & TeamState::aborted) != 0)
-        throw TeamAborted{};
+void Member::leave_if_aborted() const {
+    if ((state_->phase.load(std::memory_order_relaxed) & TeamState::aborted) != 0) throw TeamAborted{};
 }
 
 void Poll::ask() {

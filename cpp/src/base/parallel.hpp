@@ -10,9 +10,10 @@
 #include <functional>
 #include <memory>
 
+#include "base/poll.hpp"
+
 namespace retrograd {
 
-class Poll;        // base/poll.hpp
 struct TeamState;  // what the members of one region share
 
 class Member {
@@ -25,6 +26,10 @@ class Member {
     // f(i) for this member's share of 0 <= i < count: contiguous, fixed by index and size.
     template <class F>
     void for_each(std::int64_t count, F&& f) const {
+        if (size_ == 1) {
+            for (std::int64_t i = 0; i < count; ++i) f(i);
+            return;
+        }
         const std::int64_t first = count * index_ / size_;
         const std::int64_t last = count * (index_ + 1) / size_;
         for (std::int64_t i = first; i < last; ++i) f(i);
@@ -33,6 +38,10 @@ class Member {
     // f(begin, end) for this member's share of 0 <= i < count, cut at multiples of `grain`.
     template <class F>
     void for_range(std::int64_t count, std::int64_t grain, F&& f) const {
+        if (size_ == 1) {
+            if (count > 0) f(std::int64_t{0}, count);
+            return;
+        }
         const std::int64_t chunks = (count + grain - 1) / grain;
         const std::int64_t first = chunks * index_ / size_ * grain;
         const std::int64_t last = chunks * (index_ + 1) / size_ * grain;
@@ -46,7 +55,8 @@ class Member {
 
     // Between pieces of long work: throws where the caller wants to stop, or where another member failed.
     void poll(std::int64_t multiply_adds) const {
-        if (poll_ != nullptr || size_ > 1) ask(multiply_adds);
+        if (poll_ != nullptr) (*poll_)(multiply_adds);
+        if (size_ > 1) leave_if_aborted();
     }
 
     // The same member, which asks whether to stop. Only the one that runs in the caller's thread may.
@@ -60,7 +70,7 @@ class Member {
 
   private:
     void wait() const;
-    void ask(std::int64_t multiply_adds) const;
+    void leave_if_aborted() const;
 
     int index_;
     int size_;

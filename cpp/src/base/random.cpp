@@ -93,12 +93,12 @@ double normal(const RandomKey& key, std::uint64_t index) {
 // favour some answers; then another number is drawn, with another seed so that it is no other index's number.
 std::uint64_t below(const RandomKey& key, std::uint64_t index, std::uint64_t bound) {
     if (bound == 0) throw ArgumentError("below: bound is 0, but it must be at least 1");
-    const std::uint64_t biased = (0 - bound) % bound;
     RandomKey attempt = key;
     while (true) {
         const Words words = philox(attempt, index);
         const Wide product = Wide{join(words[0], words[1])} * bound;
-        if (static_cast<std::uint64_t>(product) >= biased) return static_cast<std::uint64_t>(product >> 64);
+        const auto low = static_cast<std::uint64_t>(product);
+        if (low >= bound || low >= (0 - bound) % bound) return static_cast<std::uint64_t>(product >> 64);
         attempt.seed += 0x9E3779B97F4A7C15;
     }
 }

@@ -4,19 +4,9 @@
 
 namespace retrograd {
 
-std::int64_t checked_mul(std::int64_t a, std::int64_t b) {
-    std::int64_t product = 0;
-    if (a < 0 || b < 0 || __builtin_mul_overflow(a, b, &product)) {
-        throw ShapeError("a size of " + std::to_string(a) + " x " + std::to_string(b) +
-                         " elements is not possible; sizes must be 0 to 9223372036854775807");
-    }
-    return product;
-}
-
-std::int64_t Shape::size() const {
-    std::int64_t product = 1;
-    for (const std::int64_t dim : dims) product = checked_mul(product, dim);
-    return product;
+void throw_impossible_size(std::int64_t a, std::int64_t b) {
+    throw ShapeError("a size of " + std::to_string(a) + " x " + std::to_string(b) +
+                     " elements is not possible; sizes must be 0 to 9223372036854775807");
 }
 
 std::int64_t Shape::last() const { return dims.empty() ? 1 : dims.back(); }

@@ -1,11 +1,12 @@
 // Optimizers: what one step does to a weight w, its gradient g and its slots; the arithmetic is PyTorch's.
 //
 // A rule has two halves. prepare() turns hyperparameters, the step's number t (from 1) and the learning rate
-// into at most 16 coefficients, in double, once a step. apply() is the update, for a vector V of any width of
+// into at most 8 coefficients, in double, once a step. apply() is the update, for a vector V of any width of
 // float or double. One public optimizer may have several rules, so that no element pays for a setting that is
 // off: see rule_of().
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -28,6 +29,8 @@ struct OptimizerSettings {
     std::span<const OptimizerSetting> settings;
 };
 
+inline constexpr std::size_t max_settings = 8;
+
 inline constexpr OptimizerSetting sgd_settings[] = {
     {"momentum", 0}, {"dampening", 0}, {"nesterov", 0}, {"weight_decay", 0}};
 inline constexpr OptimizerSetting rmsprop_settings[] = {
@@ -45,37 +48,32 @@ inline constexpr OptimizerSettings optimizer_settings[] = {{"sgd", sgd_settings}
                                                            {"adam", adam_settings},
                                                            {"adamw", adamw_settings}};
 
-// The settings of one optimizer: what the user gave, and the standard for the rest. Refers to both, owns
-// nothing.
+// The settings of one optimizer: what the user gave, and the standard for the rest. Asked in every step, so
+// that nothing is looked up in what the user gave by then.
 class Hyper {
   public:
-    // `given`: a map from names to double; it must outlive this.
+    // `given`: a map from names to double.
     template <class Map>
-    Hyper(std::string_view optimizer, const Map& given) : given_(&given), find_(&find<Map>) {
+    Hyper(std::string_view optimizer, const Map& given) {
         for (const OptimizerSettings& one : optimizer_settings) {
             if (one.optimizer == optimizer) settings_ = one.settings;
+        }
+        for (std::size_t i = 0; i < settings_.size(); ++i) {
+            const auto place = given.find(typename Map::key_type(settings_[i].name));
+            values_[i] = place == given.end() ? settings_[i].standard : place->second;
         }
     }
 
     [[nodiscard]] double get(std::string_view name) const {
-        if (const double* value = find_(given_, name)) return *value;
-        for (const OptimizerSetting& setting : settings_) {
-            if (setting.name == name) return setting.standard;
+        for (std::size_t i = 0; i < settings_.size(); ++i) {
+            if (settings_[i].name == name) return values_[i];
         }
         return 0;
     }
 
   private:
-    template <class Map>
-    static const double* find(const void* map, std::string_view name) {
-        const auto& given = *static_cast<const Map*>(map);
-        const auto place = given.find(typename Map::key_type(name));
-        return place == given.end() ? nullptr : &place->second;
-    }
-
-    const void* given_;
-    const double* (*find_)(const void*, std::string_view);
     std::span<const OptimizerSetting> settings_;
+    std::array<double, max_settings> values_{};
 };
 
 // The rule that carries an optimizer out; empty for an unknown optimizer.

@@ -11,6 +11,7 @@
 
 #include "kernels/pack.hpp"
 #include "kernels/table.hpp"
+#include "kernels/tiny.hpp"
 
 namespace retrograd::RG_ISA {
 namespace {
@@ -19,13 +20,12 @@ namespace {
 
 #if defined(RG_SIMD_AVX512)
 inline constexpr bool tiles_have_edges = true;  // masks make part of a vector as cheap as a whole one
+inline constexpr int most_rows(int vectors) { return vectors <= 2 ? 14 : vectors == 4 ? 6 : 3; }
+#elif defined(RG_SIMD_NEON)  // for its 32 registers; with more rows gcc 12 moves sums to the stack
+inline constexpr bool tiles_have_edges = false;
+inline constexpr int most_rows(int vectors) { return vectors <= 2 ? 10 : vectors == 4 ? 5 : 2; }
 #else
 inline constexpr bool tiles_have_edges = false;
-#endif
-
-#if defined(RG_SIMD_AVX512)
-inline constexpr int most_rows(int vectors) { return vectors <= 2 ? 14 : vectors == 4 ? 6 : 3; }
-#else
 inline constexpr int most_rows(int vectors) { return vectors <= 2 ? 6 : vectors == 4 ? 2 : 1; }
 #endif
 
@@ -462,36 +462,6 @@ RG_INLINE bool exchange_pays(const Product<T>& p) {
     const std::int64_t exchanged = p.k * (p.columns * round_up(p.rows, lanes<T>) + copy_cost<T> * p.rows) +
                                    copy_cost<T> * p.rows * p.columns;
     return exchanged < direct;
-}
-
-template <class T>
-RG_INLINE T fused_scalar(T a, T b, T c) {
-    if constexpr (!has_fma) {
-        return a * b + c;
-    } else if constexpr (sizeof(T) == 4) {
-        return __builtin_fmaf(a, b, c);
-    } else {
-        return __builtin_fma(a, b, c);
-    }
-}
-
-// So few products that no preparation pays.
-inline constexpr std::int64_t tiny_products = 64;
-
-template <class T>
-RG_INLINE void multiply_tiny(const MatrixProduct<T>& m, std::int64_t row_begin, std::int64_t row_end,
-                             std::int64_t column_begin, std::int64_t column_end) {
-    T* const out = m.z != nullptr ? m.z : m.c;
-    for (std::int64_t i = row_begin; i < row_end; ++i) {
-        const T *a = m.a + i * m.a_row, *b = m.b + column_begin * m.b_col;
-        for (std::int64_t j = column_begin; j < column_end; ++j, b += m.b_col) {
-            T sum = 0;
-            for (std::int64_t q = 0; q < m.k; ++q) sum = fused_scalar(a[q * m.a_col], b[q * m.b_row], sum);
-            if (m.accumulate) sum = m.c[i * m.c_row + j] + sum;
-            if (m.bias != nullptr) sum = sum + m.bias[j];
-            out[i * m.c_row + j] = sum;
-        }
-    }
 }
 
 template <class T>

@@ -22,6 +22,8 @@ constexpr Kernels<T> make_table() {
     table.gemm_scratch_size = &gemm_scratch_size<T>;
     table.tile_rows = gemm_tile_rows<T>;
     table.tile_columns = gemm_tile_columns<T>;
+    table.tiny_linear = &tiny_linear<T>;
+    table.tiny_linear_backward = &tiny_linear_backward<T>;
     table.sparse_gemm = &sparse_gemm<T>;
     table.sparse_gemm_scratch_size = &sparse_gemm_scratch_size<T>;
     table.count_zeros = &count_zeros<T>;

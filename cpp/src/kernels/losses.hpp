@@ -8,13 +8,24 @@
 namespace retrograd::RG_ISA {
 namespace {
 
+// One output: a row is one term.
+template <class F, class T>
+RG_INLINE void loss_of_single_outputs(const T* z, const T* t, T* value, std::int64_t rows, Vec<T> p) {
+    for (std::int64_t k = 0; k < rows; k += lanes<T>) {
+        const std::int64_t left = rows - k;
+        const Vec<T> term = F::value(load_next(z + k, left), load_next(t + k, left), p);
+        store_next(value + k, Vec<T>{} + term, left);  // a sum of one, where -0 becomes 0
+    }
+}
+
 // The terms of a stretch are made in whole vectors first, then summed row by row: rows of fewer than 16
 // columns in the order of their columns, longer ones in 16 lanes.
 template <class F, class T>
 void loss_forward(const T* z, const T* t, T* value, std::int64_t rows, std::int64_t columns, T parameter) {
+    const Vec<T> p = broadcast(parameter);
+    if (columns == 1) return loss_of_single_outputs<F>(z, t, value, rows, p);
     constexpr std::int64_t stretch = 256;  // a multiple of the 16 lanes
     T terms[stretch];
-    const Vec<T> p = broadcast(parameter);
     const T count = F::mean ? static_cast<T>(columns) : T(1);
     const bool is_short = columns < Accumulator<T>::logical_lanes;
     const std::int64_t length = is_short ? stretch / (columns > 0 ? columns : 1) * columns : columns;

@@ -52,6 +52,7 @@ RG_INLINE T sum_lanes(const T* x, const T* y, std::int64_t n) {
 
 template <class T>
 __attribute__((noinline)) T sum_all(const T* x, std::int64_t n) {
+    if (n == 1) return T(0) + x[0];
     return sum_lanes<Plain, false, short_sum>(x, x, n);
 }
 

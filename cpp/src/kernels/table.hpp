@@ -33,6 +33,22 @@ struct MatrixProduct {
     T* z = nullptr;  // where z = A B + bias is kept (row stride c_row), if anybody reads it later
 };
 
+// So few products that a call of gemm would mostly be preparation.
+inline constexpr std::int64_t tiny_products = 64;
+
+// A layer z = x W^T + b of at most tiny_products products: x is rows x in, W is out x in.
+template <class T>
+struct LinearArrays {
+    std::int64_t rows, in, out;
+    const T *x, *weight;
+};
+
+template <class T>
+struct LinearGradients {  // null: not wanted; else written, or added to
+    T *dx, *dW, *db;
+    bool add_dx, add_dW, add_db;
+};
+
 // y = f(x) and dx = dy * f'(x, y), one element at a time. x or y may be null in backward where the rule does
 // not need it; dx may be dy.
 template <class T>
@@ -70,7 +86,7 @@ struct LossKernel {
 };
 
 constexpr int max_slots = 4;
-constexpr int max_coefficients = 16;
+constexpr int max_coefficients = 8;
 
 // One optimizer step on a range of the flat buffers. g' = clamp(g * scale, -clip, clip) enters the rule.
 // Returns the largest magnitude written to w or a slot, NaN where one is NaN.
@@ -97,6 +113,10 @@ struct Kernels {
     std::int64_t (*gemm_scratch_size)(std::int64_t m, std::int64_t n,
                                       std::int64_t k);  // for every rectangle of this one
     std::int64_t tile_rows, tile_columns;               // rectangles should begin at multiples of these
+
+    // The bits of gemm and sum_columns.
+    void (*tiny_linear)(const LinearArrays<T>&, const T* bias, T* z);
+    void (*tiny_linear_backward)(const LinearArrays<T>&, const T* delta, const LinearGradients<T>&);
 
     // Rows of C for an A that is mostly zeros, which are passed over: a_row or a_col, and b_col, are 1. The
     // bits are gemm's, but for the sign of a zero, wherever B is finite.

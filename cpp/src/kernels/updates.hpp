@@ -11,8 +11,7 @@ namespace {
 
 template <class T>
 struct Step {
-    static constexpr int used = 8;  // coefficients that any rule has
-    Vec<T> c[used];
+    Vec<T> c[max_coefficients];
     Vec<T> factor, high, low;
     Largest<T> largest;
 };
@@ -42,8 +41,7 @@ template <class F, class T>
 T update(T* w, const T* g, T* const* slots, std::int64_t n, const double* coefficients, double scale,
          double clip) {
     Step<T> step;
-    static_assert(Step<T>::used <= max_coefficients);
-    for (int k = 0; k < Step<T>::used; ++k) step.c[k] = broadcast(static_cast<T>(coefficients[k]));
+    for (int k = 0; k < max_coefficients; ++k) step.c[k] = broadcast(static_cast<T>(coefficients[k]));
     step.factor = broadcast(static_cast<T>(scale));
     step.high = broadcast(static_cast<T>(clip));
     step.low = -step.high;

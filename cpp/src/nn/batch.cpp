@@ -71,20 +71,21 @@ std::int64_t row_elements(const ArrayView& a) {
     return n;
 }
 
-// The kernel that reads a row at once; null where elements must be read one by one.
-template <class T>
-auto block_reader(const ArrayView& a) -> bool (*)(const void*, T*, std::int64_t) {
-    if (a.swapped && element_size(a.type) > 1) return nullptr;
+// Whether the elements of a row lie side by side, in our byte order.
+bool has_plain_rows(const ArrayView& a) {
+    if (a.swapped && element_size(a.type) > 1) return false;
     std::int64_t stride = element_size(a.type);
     for (std::size_t i = a.shape.size(); i-- > 1;) {
-        if (a.shape[i] != 1 && a.strides[i] != stride) return nullptr;
+        if (a.shape[i] != 1 && a.strides[i] != stride) return false;
         stride *= a.shape[i];
     }
-    const auto address = reinterpret_cast<std::uintptr_t>(a.data);
-    const auto size = static_cast<std::uintptr_t>(element_size(a.type));
-    if (address % size != 0 || (a.rows() > 1 && a.strides[0] % static_cast<std::int64_t>(size) != 0))
-        return nullptr;
-    switch (a.type) {
+    return true;
+}
+
+// The kernel that reads many elements at once; null where none does.
+template <class T>
+auto convert_kernel(ElementType type) -> bool (*)(const void*, T*, std::int64_t) {
+    switch (type) {
         case ElementType::f32: return kernels<T>().convert[static_cast<int>(Source::f32)];
         case ElementType::f64: return kernels<T>().convert[static_cast<int>(Source::f64)];
         case ElementType::u8: return kernels<T>().convert[static_cast<int>(Source::u8)];
@@ -98,23 +99,9 @@ bool allowed(double value, const Op::Range& range) {
 }
 
 template <class T>
-bool gather_real(const ArrayView& a, const std::byte* row, T* out, std::int64_t size,
-                 const Op::Range& range) {
+bool all_allowed(const T* values, std::int64_t size, const Op::Range& range) {
     bool good = true;
-    if (const auto convert = block_reader<T>(a)) {
-        good = convert(row, out, size);
-    } else {
-        with_reader(a, [&](auto value) {
-            std::int64_t k = 0;
-            for_elements(a, row, 1, k, [&](const std::byte* p, std::int64_t i) {
-                out[i] = static_cast<T>(value(p));
-                good &= std::isfinite(out[i]);
-            });
-        });
-    }
-    if (range.bounded) {
-        for (std::int64_t i = 0; i < size; ++i) good &= allowed(static_cast<double>(out[i]), range);
-    }
+    for (std::int64_t i = 0; i < size; ++i) good &= allowed(static_cast<double>(values[i]), range);
     return good;
 }
 
@@ -123,19 +110,11 @@ bool index_allowed(std::int64_t value, const Op::Range& range) {
            (value >= static_cast<std::int64_t>(range.low) && value <= static_cast<std::int64_t>(range.high));
 }
 
-bool gather_index(const ArrayView& a, const std::byte* row, std::int32_t* out, const Op::Range& range) {
-    bool good = true;
-    with_reader(a, [&](auto value) {
-        std::int64_t k = 0;
-        for_elements(a, row, 1, k, [&](const std::byte* p, std::int64_t i) {
-            const auto raw = value(p);
-            const auto wide = static_cast<std::int64_t>(raw);
-            good &= index_allowed(wide, range) && wide == static_cast<std::int32_t>(wide) &&
-                    (wide < 0) == (raw < 0);
-            out[i] = static_cast<std::int32_t>(wide);
-        });
-    });
-    return good;
+template <class S>
+bool to_index(S raw, std::int32_t& out, const Op::Range& range) {
+    const auto wide = static_cast<std::int64_t>(raw);
+    out = static_cast<std::int32_t>(wide);
+    return index_allowed(wide, range) && wide == out && (wide < 0) == (raw < 0);
 }
 
 std::string number(double value) {
@@ -170,28 +149,141 @@ const char* element_name(ElementType type) {
 }
 
 template <class T>
+FeedReader<T>::FeedReader(const Feed& feed, Workspace<T>& workspace)
+    : array_(feed.array),
+      range_(feed.range),
+      size_(row_elements(*feed.array)),
+      grain_(1 + 16384 / size_),
+      step_(array_->strides[0]) {
+    const bool index = workspace.plan().graph()[feed.node].dtype == DType::index;
+    if (index) {
+        indices_ = workspace.index(feed.node).data();
+    } else {
+        values_ = workspace.value(feed.node).data();
+        convert_ = convert_kernel<T>(array_->type);
+    }
+    is_dense_ = step_ == size_ * element_size(array_->type);
+    read_ = index ? &any_indices : &any_values;
+    if (!has_plain_rows(*array_)) return;
+    constexpr std::int64_t few = 16;  // a kernel's call costs more than so many elements
+    if (convert_ != nullptr && size_ >= few) {
+        read_ = &long_rows;
+        return;
+    }
+    switch (array_->type) {
+        case ElementType::f32: read_ = index ? read_ : &plain_values<float>; break;
+        case ElementType::f64: read_ = index ? read_ : &plain_values<double>; break;
+        case ElementType::i8: read_ = plain<std::int8_t>(index); break;
+        case ElementType::i16: read_ = plain<std::int16_t>(index); break;
+        case ElementType::i32: read_ = plain<std::int32_t>(index); break;
+        case ElementType::i64: read_ = plain<std::int64_t>(index); break;
+        case ElementType::u8: read_ = plain<std::uint8_t>(index); break;
+        case ElementType::u16: read_ = plain<std::uint16_t>(index); break;
+        case ElementType::u32: read_ = plain<std::uint32_t>(index); break;
+        case ElementType::u64: read_ = plain<std::uint64_t>(index); break;
+        case ElementType::f16:
+        case ElementType::boolean: break;
+    }
+}
+
+template <class T>
+template <class S>
+auto FeedReader<T>::plain(bool index) -> ReadRows {
+    return index ? &plain_indices<S> : &plain_values<S>;
+}
+
+template <class T>
+template <class S>
+std::int64_t FeedReader<T>::plain_values(const FeedReader& f, const Rows& rows, std::int64_t begin,
+                                         std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+        const std::byte* row = f.array_->data + rows[i] * f.step_;
+        T* out = f.values_ + i * f.size_;
+        for (std::int64_t k = 0; k < f.size_; ++k) {
+            S value;
+            std::memcpy(&value, row + k * static_cast<std::int64_t>(sizeof(S)), sizeof(S));
+            out[k] = static_cast<T>(value);
+            if (!std::isfinite(out[k])) return i;
+        }
+        if (f.range_.bounded && !all_allowed(out, f.size_, f.range_)) return i;
+    }
+    return end;
+}
+
+template <class T>
+std::int64_t FeedReader<T>::long_rows(const FeedReader& f, const Rows& rows, std::int64_t begin,
+                                      std::int64_t end) {
+    const std::byte* data = f.array_->data;
+    if (f.is_dense_ && rows.list == nullptr && !f.range_.bounded) {
+        const std::int64_t elements = (end - begin) * f.size_;
+        if (f.convert_(data + rows[begin] * f.step_, f.values_ + begin * f.size_, elements)) return end;
+    }
+    for (std::int64_t i = begin; i < end; ++i) {
+        T* out = f.values_ + i * f.size_;
+        if (!f.convert_(data + rows[i] * f.step_, out, f.size_)) return i;
+        if (f.range_.bounded && !all_allowed(out, f.size_, f.range_)) return i;
+    }
+    return end;
+}
+
+template <class T>
+template <class S>
+std::int64_t FeedReader<T>::plain_indices(const FeedReader& f, const Rows& rows, std::int64_t begin,
+                                          std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+        const std::byte* row = f.array_->data + rows[i] * f.step_;
+        bool good = true;
+        for (std::int64_t k = 0; k < f.size_; ++k) {
+            S raw;
+            std::memcpy(&raw, row + k * static_cast<std::int64_t>(sizeof(S)), sizeof(S));
+            good &= to_index(raw, f.indices_[i * f.size_ + k], f.range_);
+        }
+        if (!good) return i;
+    }
+    return end;
+}
+
+template <class T>
+std::int64_t FeedReader<T>::any_values(const FeedReader& f, const Rows& rows, std::int64_t begin,
+                                       std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+        T* out = f.values_ + i * f.size_;
+        bool good = true;
+        with_reader(*f.array_, [&](auto value) {
+            std::int64_t k = 0;
+            for_elements(*f.array_, f.array_->data + rows[i] * f.step_, 1, k,
+                         [&](const std::byte* p, std::int64_t at) {
+                             out[at] = static_cast<T>(value(p));
+                             good &= std::isfinite(out[at]);
+                         });
+        });
+        if (!good || (f.range_.bounded && !all_allowed(out, f.size_, f.range_))) return i;
+    }
+    return end;
+}
+
+template <class T>
+std::int64_t FeedReader<T>::any_indices(const FeedReader& f, const Rows& rows, std::int64_t begin,
+                                        std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+        std::int32_t* out = f.indices_ + i * f.size_;
+        bool good = true;
+        with_reader(*f.array_, [&](auto value) {
+            std::int64_t k = 0;
+            for_elements(
+                *f.array_, f.array_->data + rows[i] * f.step_, 1, k,
+                [&](const std::byte* p, std::int64_t at) { good &= to_index(value(p), out[at], f.range_); });
+        });
+        if (!good) return i;
+    }
+    return end;
+}
+
+template <class T>
 void gather(std::span<const Feed> feeds, const Rows& rows, Workspace<T>& workspace, const Member& member,
             BadRow& bad) {
-    for (std::size_t f = 0; f < feeds.size(); ++f) {
-        const Feed& feed = feeds[f];
-        const ArrayView& a = *feed.array;
-        const bool index = workspace.plan().graph()[feed.node].dtype == DType::index;
-        const std::int64_t size = row_elements(a);
-        T* real = index ? nullptr : workspace.value(feed.node).data();
-        if (!index && real == nullptr) continue;  // an input that this plan does not read
-        std::int32_t* indices = index ? workspace.index(feed.node).data() : nullptr;
-        member.for_range(rows.count, 1 + 16384 / size, [&](std::int64_t begin, std::int64_t end) {
-            for (std::int64_t i = begin; i < end; ++i) {
-                const std::byte* row = a.data + rows[i] * a.strides[0];
-                const bool good = index ? gather_index(a, row, indices + i * size, feed.range)
-                                        : gather_real(a, row, real + i * size, size, feed.range);
-                if (!good) {
-                    bad.report(static_cast<std::int64_t>(f), i);
-                    return;
-                }
-            }
-        });
-    }
+    for (std::size_t f = 0; f < feeds.size(); ++f)
+        FeedReader<T>(feeds[f], workspace).read(rows, member, static_cast<std::int64_t>(f), bad);
 }
 
 template <class T>
@@ -275,6 +367,8 @@ ArrayView fitted(const ArrayView& array, const GraphNode& node) {
     return a;
 }
 
+template class FeedReader<float>;
+template class FeedReader<double>;
 template void gather<float>(std::span<const Feed>, const Rows&, Workspace<float>&, const Member&, BadRow&);
 template void gather<double>(std::span<const Feed>, const Rows&, Workspace<double>&, const Member&, BadRow&);
 template void throw_bad_row<float>(std::span<const Feed>, const Rows&, const BadRow&);

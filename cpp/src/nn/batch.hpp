@@ -51,7 +51,48 @@ class BadRow {
     std::atomic<std::int64_t> key_{none};
 };
 
-// Every member takes its share of the rows of every feed. No barrier is made here.
+// How an array fills its input node, decided once: good for as long as the workspace stays bound as it is.
+template <class T>
+class FeedReader {
+  public:
+    FeedReader(const Feed& feed, Workspace<T>& workspace);
+
+    // By every member, for its share of the rows. A row that cannot be used is reported as feed `number`'s.
+    void read(const Rows& rows, const Member& member, std::int64_t number, BadRow& bad) const {
+        if (values_ == nullptr && indices_ == nullptr) return;  // an input that this plan does not read
+        member.for_range(rows.count, grain_, [&](std::int64_t begin, std::int64_t end) {
+            const std::int64_t good = read_(*this, rows, begin, end);
+            if (good < end) bad.report(number, good);
+        });
+    }
+
+  private:
+    // Reads the rows [begin, end) of a batch and returns the first that cannot be used, or `end`.
+    using ReadRows = std::int64_t (*)(const FeedReader&, const Rows&, std::int64_t begin, std::int64_t end);
+
+    template <class S>
+    static ReadRows plain(bool index);
+    template <class S>
+    static std::int64_t plain_values(const FeedReader&, const Rows&, std::int64_t begin, std::int64_t end);
+    template <class S>
+    static std::int64_t plain_indices(const FeedReader&, const Rows&, std::int64_t begin, std::int64_t end);
+    static std::int64_t long_rows(const FeedReader&, const Rows&, std::int64_t begin, std::int64_t end);
+    static std::int64_t any_values(const FeedReader&, const Rows&, std::int64_t begin, std::int64_t end);
+    static std::int64_t any_indices(const FeedReader&, const Rows&, std::int64_t begin, std::int64_t end);
+
+    ReadRows read_;
+    const ArrayView* array_;
+    Op::Range range_;
+    std::int64_t size_;   // elements of a row
+    std::int64_t grain_;  // rows that one member reads together
+    std::int64_t step_;   // bytes from row to row
+    bool is_dense_;       // there is nothing between the rows
+    T* values_ = nullptr;
+    std::int32_t* indices_ = nullptr;
+    bool (*convert_)(const void*, T*, std::int64_t) = nullptr;
+};
+
+// The same once, for every feed. No barrier is made here.
 template <class T>
 void gather(std::span<const Feed> feeds, const Rows& rows, Workspace<T>& workspace, const Member& member,
             BadRow& bad);

@@ -27,14 +27,17 @@ struct Sizes {
         return out * in > few_weights ? 1 : std::clamp<std::int64_t>(rows / many_rows, 1, 16);
     }
 
+    [[nodiscard]] bool is_tiny() const { return rows * in * out <= tiny_products; }
+
     [[nodiscard]] bool may_skip_zeros() const {
         return parts() == 1 && retrograd::may_skip_zeros(rows, in, out);
     }
 };
 
 Sizes sizes_of(std::span<const Input> inputs, std::int64_t batch) {
-    const auto& weight = inputs[1].shape.dims;
-    return {elements(inputs[0].shape, batch) / weight[1], weight[1], weight[0]};
+    const auto &x = inputs[0].shape.dims, &weight = inputs[1].shape.dims;
+    const std::int64_t rows = x.size() == 1 ? batch : elements(inputs[0].shape, batch) / weight[1];
+    return {rows, weight[1], weight[0]};
 }
 
 template <class T>
@@ -90,9 +93,16 @@ class Linear : public OpBase<Linear> {
     template <class T>
     static void values(const Run<T>& r, const Member& member, UnaryFunction<T> activation, T* z) {
         const Sizes s = sizes_of(r.inputs, r.batch);
+        const T* bias = r.x.size() == 3 ? r.x[2].data() : nullptr;
+        if (s.is_tiny() && member.size() == 1) {
+            T* const to = z != nullptr ? z : r.y.data();
+            kernels<T>().tiny_linear({s.rows, s.in, s.out, r.x[0].data(), r.x[1].data()}, bias, to);
+            if (activation != nullptr) activation(to, r.y.data(), std::ssize(r.y));
+            return;
+        }
         const Matrix<T> x = matrix(r.x[0].data(), s.in), weight = transposed(r.x[1].data(), s.in);
         MatrixProduct<T> p = product(s.rows, s.out, s.in, x, weight, r.y.data());
-        p.bias = r.x.size() == 3 ? r.x[2].data() : nullptr;
+        p.bias = bias;
         p.activation = activation;
         p.z = z;
         T* scratch = r.scratch[static_cast<std::size_t>(member.index())].data();
@@ -107,14 +117,18 @@ class Linear : public OpBase<Linear> {
     static void gradients(const Run<T>& r, const Member& member) {
         const Sizes s = sizes_of(r.inputs, r.batch);
         const T *x = r.x[0].data(), *weight = r.x[1].data(), *delta = r.dy.data();
+        T *dx = data(r.dx[0]), *dW = data(r.dx[1]), *db = r.dx.size() == 3 ? data(r.dx[2]) : nullptr;
+        const bool add_dx = r.accumulate[0] != 0, add_dW = r.accumulate[1] != 0;
+        const bool add_db = db != nullptr && r.accumulate[2] != 0;
+        if (s.is_tiny() && member.size() == 1) {
+            return kernels<T>().tiny_linear_backward({s.rows, s.in, s.out, x, weight}, delta,
+                                                     {dx, dW, db, add_dx, add_dW, add_db});
+        }
         T* scratch = r.scratch[static_cast<std::size_t>(member.index())].data();
-        if (!r.dx[0].empty()) {
-            multiply(product(s.rows, s.in, s.out, matrix(delta, s.out), matrix(weight, s.in), r.dx[0].data(),
-                             r.accumulate[0] != 0),
+        if (dx != nullptr) {
+            multiply(product(s.rows, s.in, s.out, matrix(delta, s.out), matrix(weight, s.in), dx, add_dx),
                      scratch, member);
         }
-        T *dW = data(r.dx[1]), *db = r.dx.size() == 3 ? data(r.dx[2]) : nullptr;
-        const bool add_dW = r.accumulate[1] != 0, add_db = db != nullptr && r.accumulate[2] != 0;
         if (s.parts() == 1)
             return weight_gradients(s, 0, s.rows, x, delta, dW, add_dW, db, add_db, scratch, member);
 

@@ -296,19 +296,27 @@ class WeightedMean : public OpBase<WeightedMean> {
     template <class T>
     void run_backward(const Run<T>& r, const Member& member) const {
         const T total = r.saved[0], dy = r.dy[0], y = r.y[0];
+        const auto share = [&](T factor) { return total == T(0) ? T(0) : factor / total * dy; };
         for (std::size_t operand = 0; operand < r.x.size(); ++operand) {
             if (r.dx[operand].empty()) continue;
             const bool accumulate = r.accumulate[operand] != 0;
             T* dx = r.dx[operand].data();
+            const auto write = [&](std::int64_t i, T gradient) {
+                dx[i] = (accumulate ? dx[i] : T(0)) + gradient;
+            };
+            const T equal = share(T(1));  // where there are no weights
             member.for_range(std::ssize(r.x[0]), chunk, [&](std::int64_t first, std::int64_t end) {
+                if (r.x.size() == 1) {
+                    for (std::int64_t i = first; i < end; ++i) write(i, equal);
+                    return;
+                }
                 for (std::int64_t i = first; i < end; ++i) {
                     T factor = T(1);
                     for (std::size_t w = 1; w < r.x.size(); ++w) {
                         if (w != operand) factor *= r.x[w].data()[i];
                     }
                     if (operand != 0) factor *= r.x[0].data()[i] - y;
-                    const T gradient = total == T(0) ? T(0) : factor / total * dy;
-                    dx[i] = (accumulate ? dx[i] : T(0)) + gradient;
+                    write(i, share(factor));
                 }
             });
         }

@@ -9,6 +9,8 @@
 namespace retrograd {
 namespace {
 
+constexpr std::int64_t short_pass = 50'000;  // multiply-adds during which nobody asks whether to stop
+
 std::size_t at(int id) { return static_cast<std::size_t>(id); }
 
 std::int64_t elements(const Shape& shape, std::int64_t batch) {
@@ -27,7 +29,7 @@ Workspace<T>::Workspace(std::shared_ptr<const Plan> plan, Storage<T> storage, in
     : plan_(std::move(plan)), storage_(storage), members_(members) {
     const Graph& graph = plan_->graph();
     for (const Step& step : plan_->steps()) {
-        Record record;
+        Record record{.op = step.op.get()};
         const std::size_t operands = step.inputs.size();
         record.x.resize(operands);
         record.index.resize(operands);
@@ -39,9 +41,14 @@ Workspace<T>::Workspace(std::shared_ptr<const Plan> plan, Storage<T> storage, in
         }
         for (const int i : step.repeated) record.accumulate[at(i)] = record.accumulate_parameters[at(i)] = 0;
         record.repeated.resize(step.repeated.size());
+        record.repeated_operands = step.repeated;
         for (const int i : step.inputs) record.operands.push_back({graph[i].shape, graph[i].dtype});
         record.cost = step.op->cost(record.operands, graph[step.node].shape);
         records_.push_back(std::move(record));
+    }
+    for (const Record& record : records_) forward_.push_back(&record);
+    for (std::size_t s = records_.size(); s-- > 0;) {
+        if (plan_->steps()[s].backward) backward_.push_back(&records_[s]);
     }
 }
 
@@ -61,7 +68,16 @@ void Workspace<T>::bind(std::int64_t batch) {
         return;
     }
     batch_ = batch;
-    for (std::size_t s = 0; s < records_.size(); ++s) bind_step(s);
+    work_ = 0;
+    for (std::size_t s = 0; s < records_.size(); ++s) {
+        bind_step(s);
+        work_ += records_[s].work;
+    }
+    set_mode();
+    if (plan_->loss() >= 0) {
+        loss_ = value(plan_->loss()).data();
+        loss_delta_ = delta(plan_->loss()).data();
+    }
 }
 
 template <class T>
@@ -109,8 +125,8 @@ void Workspace<T>::bind_step(std::size_t s) {
     }
     run.shared = cut(arena_, layout_.shared_offset, step.op->shared_size(operands, shape, batch_));
     run.scratch = member_scratch_;
-    run.accumulate = record.accumulate;
     run.batch = batch_;
+    record.work = record.cost * batch_;
 }
 
 template <class T>
@@ -150,40 +166,53 @@ void Workspace<T>::read_input(int id, std::span<const T> values) {
 
 template <class T>
 void Workspace<T>::prepare(bool training, bool accumulate) {
+    if (training == training_ && accumulate == accumulate_) return;
+    training_ = training;
+    accumulate_ = accumulate;
+    set_mode();
+}
+
+template <class T>
+void Workspace<T>::set_mode() {
     for (Record& record : records_) {
-        record.run.training = training;
-        record.run.accumulate = accumulate ? record.accumulate_parameters : record.accumulate;
+        record.run.training = training_;
+        record.run.accumulate = accumulate_ ? record.accumulate_parameters : record.accumulate;
     }
-    if (plan_->loss() >= 0 && !delta(plan_->loss()).empty()) delta(plan_->loss())[0] = T(1);
 }
 
 template <class T>
 void Workspace<T>::forward(const Member& member) {
-    const std::vector<Step>& steps = plan_->steps();
-    for (std::size_t s = 0; s < steps.size(); ++s) {
-        member.poll(records_[s].cost * batch_);
-        steps[s].op->forward(records_[s].run, member);
+    if (loss_delta_ != nullptr && member.index() == 0) *loss_delta_ = T(1);
+    const bool is_short = work_ < short_pass;
+    if (is_short) member.poll(work_);
+    for (const Record* record : forward_) {
+        if (!is_short) member.poll(record->work);
+        record->op->forward(record->run, member);
         member.barrier();
     }
 }
 
 template <class T>
 void Workspace<T>::backward(const Member& member) {
-    const std::vector<Step>& steps = plan_->steps();
-    for (std::size_t s = steps.size(); s-- > 0;) {
-        if (!steps[s].backward) continue;
-        Record& record = records_[s];
-        member.poll(2 * record.cost * batch_);
-        steps[s].op->backward(record.run, member);
+    const bool is_short = work_ < short_pass;
+    if (is_short) member.poll(2 * work_);
+    for (const Record* record : backward_) {
+        if (!is_short) member.poll(2 * record->work);
+        record->op->backward(record->run, member);
         member.barrier();
-        for (std::size_t k = 0; k < record.repeated.size(); ++k) {
-            const std::span<const T> apart = record.dx[at(steps[s].repeated[k])];
-            member.for_range(
-                static_cast<std::int64_t>(apart.size()), 4096, [&](std::int64_t begin, std::int64_t end) {
-                    kernels<T>().add(apart.data() + begin, record.repeated[k].data() + begin, end - begin);
-                });
-            member.barrier();
-        }
+        if (!record->repeated.empty()) add_repeated(*record, member);
+    }
+}
+
+template <class T>
+void Workspace<T>::add_repeated(const Record& record, const Member& member) {
+    for (std::size_t k = 0; k < record.repeated.size(); ++k) {
+        const std::span<const T> apart = record.dx[at(record.repeated_operands[k])];
+        member.for_range(
+            static_cast<std::int64_t>(apart.size()), 4096, [&](std::int64_t begin, std::int64_t end) {
+                kernels<T>().add(apart.data() + begin, record.repeated[k].data() + begin, end - begin);
+            });
+        member.barrier();
     }
 }
 

@@ -42,15 +42,22 @@ class Workspace {
     // Reads an input in place instead of from the arena, until the next bind.
     void read_input(int node, std::span<const T> values);
 
-    // Called by one thread before forward, with a barrier (or the beginning of the region) behind it.
+    // What the next passes are for, and whether the gradients of parameters add to what stands there. Called
+    // by one thread, with a barrier (or the beginning of the region) behind it.
     void prepare(bool training, bool accumulate);
+
+    [[nodiscard]] T loss() const { return *loss_; }
 
     // Every member of a team calls these; they end with a barrier.
     void forward(const Member& member);
     void backward(const Member& member);
 
   private:
+    struct Record;
+
     void bind_step(std::size_t s);
+    void set_mode();
+    void add_repeated(const Record& record, const Member& member);
 
     std::shared_ptr<const Plan> plan_;
     Storage<T> storage_;
@@ -61,6 +68,9 @@ class Workspace {
     AlignedBuffer<std::int32_t> indices_;
 
     struct Record {
+        const Op* op;
+        std::int64_t cost = 0;  // of one sample
+        std::int64_t work = 0;  // of the batch
         Run<T> run;
         std::vector<Input> operands;
         std::vector<std::span<const T>> x;
@@ -69,10 +79,14 @@ class Workspace {
         std::vector<std::uint8_t> accumulate,
             accumulate_parameters;  // the second: parameters keep what they have
         std::vector<std::span<T>> repeated;
-        std::int64_t cost = 0;  // of one sample
+        std::span<const int> repeated_operands;
     };
     std::vector<Record> records_;
+    std::vector<const Record*> forward_, backward_;  // in the order in which they run
     std::vector<std::span<T>> member_scratch_;
+    T *loss_ = nullptr, *loss_delta_ = nullptr;
+    bool training_ = false, accumulate_ = false;
+    std::int64_t work_ = 0;  // of forward
 };
 
 }  // namespace retrograd

@@ -94,8 +94,11 @@ class Epoch {
     void next_batch() {
         rows_ = {order_.empty() ? nullptr : order_.data() + done_, done_,
                  std::min(batch_size_, total_ - done_)};
+        if (rows_.count == workspace_->batch() && !readers_.empty()) return;
         workspace_->bind(rows_.count);
         workspace_->prepare(true, false);
+        readers_.clear();
+        for (const Feed& feed : feeds_.feeds()) readers_.emplace_back(feed, *workspace_);
     }
 
     // Asked every 20 ms, in the caller's thread.
@@ -116,8 +119,10 @@ class Epoch {
                 if (member.index() == 0) outcome_ = outcome;
                 return;
             }
-            collect(member);
-            member.barrier();
+            if (!result_.outputs.empty()) {
+                collect(member);
+                member.barrier();
+            }
             if (member.index() == 0) commit(sums);
             member.barrier();
             if (outcome_ == Outcome::finished || region_is_over_) return;
@@ -126,7 +131,8 @@ class Epoch {
 
     // Forward, backward, update. Every member comes to the same outcome.
     Outcome step(const Member& member, typename Updater<T>::Sums& sums) {
-        gather(feeds_.feeds(), rows_, *workspace_, member, bad_);
+        for (std::size_t f = 0; f < readers_.size(); ++f)
+            readers_[f].read(rows_, member, static_cast<std::int64_t>(f), bad_);
         member.barrier();
         if (bad_.any()) return Outcome::bad_row;
         workspace_->forward(member);
@@ -227,7 +233,7 @@ class Epoch {
         return std::move(result_);
     }
 
-    [[nodiscard]] double loss() { return static_cast<double>(workspace_->value(program_.plan().loss())[0]); }
+    [[nodiscard]] double loss() const { return static_cast<double>(workspace_->loss()); }
     [[nodiscard]] double mean_loss() const { return mass_ > 0 ? weighted_loss_ / mass_ : 0.0; }
 
     TrainerState<T>& s_;
@@ -239,6 +245,7 @@ class Epoch {
     const Graph& graph_;
     const std::int64_t total_, batch_size_;
     Workspace<T>* workspace_ = nullptr;
+    std::vector<FeedReader<T>> readers_;  // of the present batch size
 
     std::vector<std::int64_t> order_;  // of the rows; empty: as they lie
     Rows rows_;                        // of the present batch

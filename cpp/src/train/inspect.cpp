@@ -132,7 +132,7 @@ double Trainer<T>::evaluate(const Batch& data, std::int64_t batch_size,
             }
             if (member.index() == 0) {
                 const double weight = TrainerState<T>::mass(program.loss(), workspace);
-                weighted_loss += static_cast<double>(workspace.value(program.plan().loss())[0]) * weight;
+                weighted_loss += static_cast<double>(workspace.loss()) * weight;
                 mass += weight;
             }
             member.barrier();
@@ -163,7 +163,7 @@ TraceResult<T> Trainer<T>::trace(const Batch& batch) {
 
     TraceResult<T> trace;
     const Graph& graph = program.plan().graph();
-    trace.loss = static_cast<double>(workspace.value(program.plan().loss())[0]);
+    trace.loss = static_cast<double>(workspace.loss());
     const auto add = [&](auto& list, int id, std::span<const T> numbers) {
         const GraphNode& node = graph[id];
         if (numbers.empty()) return;

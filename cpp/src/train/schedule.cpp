@@ -6,6 +6,7 @@
 #include <retrograd/optimizer.hpp>
 
 #include "kernels/table.hpp"
+#include "train/rate.hpp"
 
 namespace retrograd {
 namespace {
@@ -60,20 +61,33 @@ void Schedule::check() const {
 }
 
 double Schedule::rate(std::int64_t iteration, std::int64_t epoch) const {
+    return Rate(*this).at(iteration, epoch);
+}
+
+Rate::Rate(const Schedule& schedule) : lr_(schedule.settings.at("lr")) {
+    const std::map<std::string, double>& settings = schedule.settings;
     const auto unit = settings.find("unit_epoch");
-    const std::int64_t t = unit != settings.end() && unit->second != 0 ? epoch : iteration;
-    const double lr = settings.at("lr");
-    if (name == "step") {
-        return lr * power(settings.at("gamma"),
-                          t / std::max<std::int64_t>(1, static_cast<std::int64_t>(settings.at("step_size"))));
+    by_epoch_ = unit != settings.end() && unit->second != 0;
+    if (schedule.name == "step") {
+        kind_ = Kind::step;
+        gamma_ = settings.at("gamma");
+        step_size_ = std::max<std::int64_t>(1, static_cast<std::int64_t>(settings.at("step_size")));
+    } else if (schedule.name == "exponential") {
+        kind_ = Kind::exponential;
+        gamma_ = settings.at("gamma");
+    } else if (schedule.name == "cosine") {
+        kind_ = Kind::cosine;
+        total_ = settings.at("total");
+        low_ = settings.at("min_lr");
     }
-    if (name == "exponential") return lr * power(settings.at("gamma"), t);
-    if (name == "cosine") {
-        const double total = settings.at("total"), low = settings.at("min_lr");
+}
+
+double Rate::varying(std::int64_t t) const {
+    if (kind_ == Kind::cosine) {
         constexpr double pi = 3.14159265358979323846;
-        return low + (lr - low) * (1 + cosine(pi * std::min(static_cast<double>(t), total) / total)) / 2;
+        return low_ + (lr_ - low_) * (1 + cosine(pi * std::min(static_cast<double>(t), total_) / total_)) / 2;
     }
-    return lr;
+    return lr_ * power(gamma_, t / step_size_);
 }
 
 }  // namespace retrograd

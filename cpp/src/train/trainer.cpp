@@ -52,7 +52,7 @@ double Trainer<T>::forward(const Batch& batch) {
         if (!bad.any()) workspace.forward(member);
     });
     if (bad.any()) throw_bad_row<T>(feeds.feeds(), rows, bad);
-    s.last_loss = static_cast<double>(workspace.value(program.plan().loss())[0]);
+    s.last_loss = static_cast<double>(workspace.loss());
     if (!std::isfinite(s.last_loss)) s.throw_non_finite(batch, feeds, rows, "forward");
     s.phase = Phase::forward;
     return s.last_loss;
@@ -145,9 +145,9 @@ double Trainer<T>::lr() const {
     return state_->rate();
 }
 template <class T>
-void Trainer<T>::set_schedule(Schedule schedule) {
+void Trainer<T>::set_schedule(const Schedule& schedule) {
     schedule.check();
-    state_->options.schedule = std::move(schedule);
+    state_->schedule = Rate(schedule);
 }
 
 template <class T>

@@ -12,6 +12,7 @@
 #include "nn/batch.hpp"
 #include "train/loss.hpp"
 #include "train/program.hpp"
+#include "train/rate.hpp"
 #include "train/tempo.hpp"
 #include "train/updater.hpp"
 
@@ -60,10 +61,11 @@ enum class Phase : std::uint8_t { idle, forward, backward };
 template <class T>
 struct TrainerState {
     TrainerState(std::shared_ptr<Model<T>> m, TrainerOptions o)
-        : model(std::move(m)), options(std::move(o)), updater(*model, options) {}
+        : model(std::move(m)), options(std::move(o)), schedule(options.schedule), updater(*model, options) {}
 
     std::shared_ptr<Model<T>> model;
     TrainerOptions options;
+    Rate schedule;  // the present one
     Updater<T> updater;
 
     // What was compiled, and for what.
@@ -117,7 +119,7 @@ struct TrainerState {
         return *compiled.program;
     }
 
-    [[nodiscard]] double rate() const { return options.schedule.rate(iteration, epoch); }
+    [[nodiscard]] double rate() const { return schedule.at(iteration, epoch); }
 
     // How much the samples of a bound batch weigh.
     static double mass(const LossGraph& graph, Workspace<T>& workspace) {

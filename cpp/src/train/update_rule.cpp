@@ -54,25 +54,21 @@ UpdateRule::UpdateRule(const Optimizer& optimizer) : optimizer_(optimizer) {
         }
         (void)value;
     }
-    name_ = rule_of(optimizer_.name, Hyper(optimizer_.name, optimizer_.hyper));
+    hyper_ = std::make_shared<const Hyper>(optimizer_.name, optimizer_.hyper);
+    name_ = rule_of(optimizer_.name, *hyper_);
+    prepare_ = entry(name_).prepare;
     const SlotNames& names = entry(name_).slots;
     for (int i = 0; i < names.count(); ++i) slots_.emplace_back(names.name[i]);
 }
 
 double UpdateRule::initial_slot(std::size_t slot) const {
-    return entry(name_).start(Hyper(optimizer_.name, optimizer_.hyper), static_cast<int>(slot));
+    return entry(name_).start(*hyper_, static_cast<int>(slot));
 }
 
-Coefficients UpdateRule::coefficients(std::int64_t t, double lr, std::optional<double> weight_decay) const {
-    Coefficients c{};
-    if (weight_decay) {
-        std::map<std::string, double> hyper = optimizer_.hyper;
-        hyper["weight_decay"] = *weight_decay;
-        entry(name_).prepare(Hyper(optimizer_.name, hyper), t, lr, c.data());
-    } else {
-        entry(name_).prepare(Hyper(optimizer_.name, optimizer_.hyper), t, lr, c.data());
-    }
-    return c;
+UpdateRule UpdateRule::with_weight_decay(double weight_decay) const {
+    Optimizer optimizer = optimizer_;
+    optimizer.hyper["weight_decay"] = weight_decay;
+    return UpdateRule(optimizer);
 }
 
 bool UpdateRule::tame() const {
@@ -80,7 +76,7 @@ bool UpdateRule::tame() const {
         if (!(std::abs(value) < 1e3)) return false;
     }
     const bool divides = name_ != "sgd" && name_ != "sgd_momentum";
-    return !divides || Hyper(optimizer_.name, optimizer_.hyper).get("eps") >= 1e-12;
+    return !divides || hyper_->get("eps") >= 1e-12;
 }
 
 }  // namespace retrograd

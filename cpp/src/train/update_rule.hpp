@@ -3,9 +3,8 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <retrograd/optimizer.hpp>
@@ -13,6 +12,8 @@
 #include "kernels/table.hpp"
 
 namespace retrograd {
+
+class Hyper;  // functions/updates.hpp
 
 using Coefficients = std::array<double, max_coefficients>;
 
@@ -25,9 +26,10 @@ class UpdateRule {
     [[nodiscard]] double initial_slot(
         std::size_t slot) const;  // what a slot is filled with before the first step
 
-    // The step's constants; t counts from 1.
-    [[nodiscard]] Coefficients coefficients(std::int64_t t, double lr,
-                                            std::optional<double> weight_decay) const;
+    // Writes the step's constants; t counts from 1.
+    void prepare(std::int64_t t, double lr, Coefficients& c) const { prepare_(*hyper_, t, lr, c.data()); }
+
+    [[nodiscard]] UpdateRule with_weight_decay(double weight_decay) const;
 
     // Whether an update from numbers below 1e15 stays below what a float holds, for rates below 1e3.
     [[nodiscard]] bool tame() const;
@@ -36,6 +38,8 @@ class UpdateRule {
     Optimizer optimizer_;
     std::string name_;
     std::vector<std::string> slots_;
+    std::shared_ptr<const Hyper> hyper_;
+    void (*prepare_)(const Hyper&, std::int64_t t, double lr, double* coefficients);
 };
 
 }  // namespace retrograd

@@ -26,8 +26,10 @@ template <class T>
 Updater<T>::Updater(const Model<T>& model, const TrainerOptions& options)
     : model_(model),
       options_(options),
+      w_(model.parameters().data()),
+      g_(model.gradients().data()),
       rule_(options.optimizer),
-      kernel_(find_kernel(kernels<T>().updates, rule_.name())),
+      kernel_(find_kernel(kernels_.updates, rule_.name())),
       buffers_(std::make_shared<Buffers>()) {
     const auto size = static_cast<std::int64_t>(model.parameters().size());
     for (std::size_t i = 0; i < rule_.slots().size(); ++i) {
@@ -51,20 +53,26 @@ Updater<T>::Updater(const Model<T>& model, const TrainerOptions& options)
 template <class T>
 void Updater<T>::lay_out() {
     tiles_.clear();
-    groups_.assign(1, Group{});
+    groups_.assign(1, Group{rule_});
     for (const ParamGroup& group : options_.groups) {
-        Group settings;
+        Group settings{rule_};
         for (const auto& [key, value] : group.settings) {
             if (key == "lr_scale") {
                 settings.lr_scale = value;
             } else if (key == "weight_decay") {
-                settings.weight_decay = value;
+                settings.rule = rule_.with_weight_decay(value);
             } else {
                 throw ArgumentError("param_groups: unknown setting '" + key +
                                     "'; choose lr_scale or weight_decay");
             }
         }
-        groups_.push_back(settings);
+        groups_.push_back(std::move(settings));
+    }
+    tame_ = true;
+    most_lr_scale_ = 0;
+    for (const Group& group : groups_) {
+        tame_ &= group.rule.tame() && std::isfinite(group.lr_scale);
+        most_lr_scale_ = std::max(most_lr_scale_, std::abs(group.lr_scale));
     }
     const Graph& graph = *model_.graph();
     const bool penalty = options_.l1 != 0 || options_.l2 != 0;
@@ -94,35 +102,29 @@ void Updater<T>::lay_out() {
             tiles_.push_back({run.offset + i, std::min(tile_size, run.count - i), run.group, run.penalised});
         }
     }
-    squares_.assign(tiles_.size(), T(0));
-    absolutes_.assign(tiles_.size(), T(0));
-    weight_squares_.assign(tiles_.size(), T(0));
-    largest_.assign(tiles_.size(), T(0));
     trusted_ = false;
 }
 
 template <class T>
 void Updater<T>::sweep(const Member& member, bool penalise) {
-    const Kernels<T>& k = kernels<T>();
-    T* w = model_.parameters().data();
-    T* g = model_.gradients().data();
+    const Kernels<T>& k = kernels_;
+    T *w = w_, *g = g_;
     const T l1 = static_cast<T>(options_.l1), l2 = static_cast<T>(options_.l2);
     member.for_each(static_cast<std::int64_t>(tiles_.size()), [&](std::int64_t i) {
-        const auto t = static_cast<std::size_t>(i);
-        const Tile& tile = tiles_[t];
+        Tile& tile = tiles_[static_cast<std::size_t>(i)];
         if (tile.penalised && penalise) {
             k.penalty_gradient(w + tile.offset, g + tile.offset, tile.count, l1, l2);
-            absolutes_[t] = k.sum_abs(w + tile.offset, tile.count);
-            weight_squares_[t] = k.sum_of_squares(w + tile.offset, tile.count);
+            tile.absolute = k.sum_abs(w + tile.offset, tile.count);
+            tile.weight_square = k.sum_of_squares(w + tile.offset, tile.count);
         }
-        squares_[t] = k.sum_of_squares(g + tile.offset, tile.count);
+        tile.square = k.sum_of_squares(g + tile.offset, tile.count);
         if (!trusted_) {
             T largest = k.max_abs(w + tile.offset, tile.count);
             for (AlignedBuffer<T>& slot : buffers_->slots) {
                 const T other = k.max_abs(slot.data() + tile.offset, tile.count);
                 if (!(other <= largest)) largest = other;  // NaN is kept
             }
-            largest_[t] = largest;
+            tile.largest = largest;
         }
     });
     member.barrier();
@@ -133,17 +135,17 @@ typename Updater<T>::Sums Updater<T>::sums() const {
     Sums sums;
     double square = 0, absolute = 0, weight_square = 0;
     bool small = true;
-    for (std::size_t t = 0; t < tiles_.size(); ++t) {
-        square += static_cast<double>(squares_[t]);
-        absolute += static_cast<double>(absolutes_[t]);
-        weight_square += static_cast<double>(weight_squares_[t]);
-        small &= static_cast<double>(largest_[t]) < tame_magnitude;
+    for (const Tile& tile : tiles_) {
+        square += static_cast<double>(tile.square);
+        absolute += static_cast<double>(tile.absolute);
+        weight_square += static_cast<double>(tile.weight_square);
+        small &= static_cast<double>(tile.largest) < tame_magnitude;
     }
     if (!std::isfinite(square)) {
         // A sum of squares overflows long before the numbers themselves do: look again in double.
         square = 0;
         for (const Tile& tile : tiles_) {
-            const T* g = model_.gradients().data() + tile.offset;
+            const T* g = g_ + tile.offset;
             for (std::int64_t i = 0; i < tile.count; ++i) {
                 sums.finite &= std::isfinite(g[i]);
                 square += static_cast<double>(g[i]) * static_cast<double>(g[i]);
@@ -160,7 +162,7 @@ template <class T>
 void Updater<T>::keep(const Tile& tile) {
     const auto bytes = static_cast<std::size_t>(tile.count) * sizeof(T);
     const auto size = static_cast<std::int64_t>(model_.parameters().size());
-    std::memcpy(undo_.data() + tile.offset, model_.parameters().data() + tile.offset, bytes);
+    std::memcpy(undo_.data() + tile.offset, w_ + tile.offset, bytes);
     for (std::size_t s = 0; s < buffers_->slots.size(); ++s) {
         std::memcpy(undo_.data() + static_cast<std::int64_t>(s + 1) * size + tile.offset,
                     buffers_->slots[s].data() + tile.offset, bytes);
@@ -171,7 +173,7 @@ template <class T>
 void Updater<T>::restore(const Tile& tile) {
     const auto bytes = static_cast<std::size_t>(tile.count) * sizeof(T);
     const auto size = static_cast<std::int64_t>(model_.parameters().size());
-    std::memcpy(model_.parameters().data() + tile.offset, undo_.data() + tile.offset, bytes);
+    std::memcpy(w_ + tile.offset, undo_.data() + tile.offset, bytes);
     for (std::size_t s = 0; s < buffers_->slots.size(); ++s) {
         std::memcpy(buffers_->slots[s].data() + tile.offset,
                     undo_.data() + static_cast<std::int64_t>(s + 1) * size + tile.offset, bytes);
@@ -179,21 +181,18 @@ void Updater<T>::restore(const Tile& tile) {
 }
 
 template <class T>
-void Updater<T>::write_tile(const Tile& tile, std::size_t index, const Coefficients& c, double scale) {
+void Updater<T>::write_tile(Tile& tile, const Coefficients& c, double scale) {
     T* slots[max_slots] = {};
     for (std::size_t s = 0; s < buffers_->slots.size(); ++s)
         slots[s] = buffers_->slots[s].data() + tile.offset;
     const double clip = options_.clip_value > 0 ? options_.clip_value : static_cast<double>(INFINITY);
-    largest_[index] =
-        kernel_->apply(model_.parameters().data() + tile.offset, model_.gradients().data() + tile.offset,
-                       slots, tile.count, c.data(), scale, clip);
+    tile.largest =
+        kernel_->apply(w_ + tile.offset, g_ + tile.offset, slots, tile.count, c.data(), scale, clip);
 }
 
 template <class T>
 bool Updater<T>::is_tame(double lr) const {
-    return rule_.tame() && std::ranges::all_of(groups_, [&](const Group& group) {
-               return std::abs(lr * group.lr_scale) < 1e3 && std::abs(group.weight_decay.value_or(0)) < 1e3;
-           });
+    return tame_ && std::abs(lr) * most_lr_scale_ < 1e3;
 }
 
 template <class T>
@@ -214,27 +213,26 @@ bool Updater<T>::apply(const Member& member, const Sums& sums, std::int64_t t, d
     Coefficients c{};
     int group = -1;
     member.for_each(static_cast<std::int64_t>(tiles_.size()), [&](std::int64_t i) {
-        const Tile& tile = tiles_[static_cast<std::size_t>(i)];
+        Tile& tile = tiles_[static_cast<std::size_t>(i)];
         if (tile.group != group) {
             group = tile.group;
             const Group& settings = groups_[static_cast<std::size_t>(group)];
-            c = rule_.coefficients(t, lr * settings.lr_scale, settings.weight_decay);
+            settings.rule.prepare(t, lr * settings.lr_scale, c);
         }
         if (careful) keep(tile);
-        write_tile(tile, static_cast<std::size_t>(i), c, scale);
+        write_tile(tile, c, scale);
     });
     member.barrier();
     bool good = true, small = true;
-    for (std::size_t i = 0; i < tiles_.size(); ++i) {
-        if (!std::isfinite(largest_[i]) && good && member.index() == 0) culprit_ = tiles_[i].offset;
-        good &= std::isfinite(largest_[i]);
-        small &= static_cast<double>(largest_[i]) < tame_magnitude;
+    for (const Tile& tile : tiles_) {
+        if (!std::isfinite(tile.largest) && good && member.index() == 0) culprit_ = tile.offset;
+        good &= std::isfinite(tile.largest);
+        small &= static_cast<double>(tile.largest) < tame_magnitude;
     }
     if (!good && careful) {
         member.for_each(static_cast<std::int64_t>(tiles_.size()),
                         [&](std::int64_t i) { restore(tiles_[static_cast<std::size_t>(i)]); });
     }
-    member.barrier();
     if (member.index() == 0) trusted_ = good && small;
     member.barrier();
     return good;

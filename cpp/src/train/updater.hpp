@@ -60,31 +60,35 @@ class Updater {
 
   private:
     struct Group {  // parameters with the same settings
+        UpdateRule rule;
         double lr_scale = 1;
-        std::optional<double> weight_decay;
     };
     struct Tile {
         std::int64_t offset, count;
         int group;
         bool penalised;
+        T square = 0, absolute = 0, weight_square = 0, largest = 0;  // what was measured
     };
     static constexpr std::int64_t tile_size = 8192;
 
     [[nodiscard]] bool is_tame(double lr) const;  // an update from trusted numbers cannot overflow
     void sweep(const Member& member, bool penalise);
-    void write_tile(const Tile& tile, std::size_t index, const Coefficients& c, double scale);
+    void write_tile(Tile& tile, const Coefficients& c, double scale);
     void keep(const Tile& tile);
     void restore(const Tile& tile);
 
     const Model<T>& model_;
     const TrainerOptions& options_;
+    const Kernels<T>& kernels_ = kernels<T>();
+    T *w_, *g_;  // the flat buffers
     UpdateRule rule_;
     const UpdateKernel<T>* kernel_;
     std::shared_ptr<Buffers> buffers_;
     std::vector<Group> groups_;
     std::vector<Tile> tiles_;
-    std::vector<T> squares_, absolutes_, weight_squares_, largest_;  // one for each tile
-    AlignedBuffer<T> undo_;  // parameters, then slots; only where an update might overflow
+    bool tame_ = false;         // the rules of all groups are
+    double most_lr_scale_ = 1;  // of all groups, as a magnitude
+    AlignedBuffer<T> undo_;     // parameters, then slots; only where an update might overflow
     bool trusted_ = false;
     std::int64_t culprit_ = 0;  // offset of a tile
 };

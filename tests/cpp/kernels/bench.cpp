@@ -63,7 +63,7 @@ __attribute__((target("avx2,fma"))) void fma_256(long n) { RETROGRAD_CHAINS(__m2
 
 // In GFLOP/s, for floats; half of it for doubles.
 double peak(retrograd::Isa isa) {
-    constexpr long n = 20000;
+    [[maybe_unused]] constexpr long n = 20000;
 #if defined(__x86_64__)
     if (isa == retrograd::Isa::avx512) return 12 * n * 32 / seconds_of([] { fma_512(n); }) / 1e9;
     if (isa == retrograd::Isa::avx2) return 12 * n * 16 / seconds_of([] { fma_256(n); }) / 1e9;

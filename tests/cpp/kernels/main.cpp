@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
                             {"updates", check_updates, true},
                             {"random", check_random, true},
                             {"teams", check_teams, true},
+                            {"forks", check_forks, true},
                             {"bench", bench_gemm, false}};
     for (const Suite& suite : suites) {
         bool wanted = argc == 1 && suite.is_check;

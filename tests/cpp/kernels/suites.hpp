@@ -7,6 +7,7 @@ void check_reductions();
 void check_rows();
 void check_updates();
 void check_teams();
+void check_forks();
 void check_random();
 
 void bench_gemm();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <type_traits>
 
 #include "base/parallel.hpp"
@@ -107,13 +108,15 @@ void multiply(const MatrixProduct<T>& p, T* scratch, const Member& member) {
     const Kernels<T>& k = kernels<T>();
     if (member.size() == 1) return multiply_pieces(p, 0, p.m, 0, p.n, scratch, member);
 
+    // Every member copies its columns of B, which takes about as long as this many rows.
+    constexpr std::int64_t copied_rows = 8;
     const std::int64_t rows = ceil_div(p.m, k.tile_rows), columns = ceil_div(p.n, k.tile_columns);
-    std::int64_t across = 1, least = rows * columns + 1;
+    std::int64_t across = 1, least = std::numeric_limits<std::int64_t>::max();
     for (std::int64_t c = 1; c <= member.size(); ++c) {
         if (member.size() % c != 0) continue;
-        const std::int64_t most =
-            ceil_div(rows, member.size() / c) * ceil_div(columns, c);  // tiles of one member
-        if (most < least) across = c, least = most;
+        const std::int64_t most_rows = ceil_div(rows, member.size() / c) * k.tile_rows;
+        const std::int64_t cost = (std::min(most_rows, p.m) + copied_rows) * ceil_div(columns, c);
+        if (cost < least) across = c, least = cost;
     }
     const std::int64_t down = member.size() / across, i = member.index() / across,
                        j = member.index() % across;

@@ -50,8 +50,9 @@ template <class T>
 void multiply_sparse_a(MatrixProduct<T> p, T* shared, T* scratch, const Member& member) {
     const Kernels<T>& k = kernels<T>();
     const std::int64_t row = zeros::turned_row(p.n);
-    member.for_range(p.k, 16, [&](std::int64_t q, std::int64_t end) {
-        k.transpose(p.b + q, p.b_col, p.n, end - q, shared + q * row, row);
+    // Each member turns the weights that it updates, so that they stay in its own cache.
+    member.for_range(p.n, 16, [&](std::int64_t j, std::int64_t end) {
+        k.transpose(p.b + j * p.b_col, p.b_col, end - j, p.k, shared + j, row);
     });
     member.barrier();
     p.b = shared, p.b_row = row, p.b_col = 1;

@@ -114,6 +114,7 @@ def ops(group: str) -> Test:
 
 ELEMENTWISE = Test("tests/cpp/kernels elementwise", ("./build/kernels_test", "elementwise"))
 ROWS = Test("tests/cpp/kernels rows", ("./build/kernels_test", "rows"))
+PRODUCTS = Test("tests/cpp/kernels products", ("./build/kernels_test", "products"))
 
 
 # -------------------------------------------------------------------------------------------- the edits
@@ -492,10 +493,25 @@ def linear(edits: list[Edit]) -> None:
     at("linear with its activation, y", old, old.replace("r.y.data() + i", "r.y.data()"), ops("fused"))
     at("linear with its activation, z", old, old.replace("data(r.saved, i)", "data(r.saved)"), ops("fused"))
 
-    at = Place(edits, "kernels/gemm.hpp", "void multiply_tiny(")
-    at("small products, accumulate", "m.c[i * m.c_row + j] + sum", "sum", ops("linear"))
-    at = Place(edits, "kernels/gemm.hpp", "void multiply_best(")
+    at = Place(edits, "kernels/gemm.hpp", "Product<T> rectangle(")
     at("products, accumulate", "m.accumulate ? m.c + corner : nullptr", "nullptr", ops("linear"))
+
+    at = Place(edits, "kernels/tiny.hpp", "void multiply_tiny(")
+    at("small products, accumulate", "m.c[i * m.c_row + j] + sum", "sum", ops("linear"))
+    at = Place(edits, "kernels/tiny.hpp", "void tiny_linear_backward(")
+    at("tiny linear dx", "a.weight + q, a.in, a.out", "a.weight + q, a.in, a.out - 1", PRODUCTS)
+    at("tiny linear dx, accumulate", "to.add_dx ? *dx + sum : sum", "sum", PRODUCTS)
+    at("tiny linear dW", "a.x + q, a.in, a.rows", "a.x, a.in, a.rows", PRODUCTS)
+    at("tiny linear dW, accumulate", "to.add_dW ? *dW + sum : sum", "sum", PRODUCTS)
+    at("tiny linear db", "sum += delta[i * a.out + j];", "sum += delta[j];", PRODUCTS)
+    at("tiny linear db, accumulate", "to.add_db ? to.db[j] : T(0)", "T(0)", PRODUCTS)
+
+    zeros = pytest_of("test_zeros.py", "test_gradients")
+    at = Place(edits, "ops/zeros.hpp", "void multiply_sparse_b(")
+    at("zeros passed over, columns", "transposed(p.b + j, p.b_row)", "transposed(p.b, p.b_row)", zeros)
+    at("zeros passed over, accumulate", "part, p.accumulate)", "part, false)", zeros)
+    at = Place(edits, "kernels/sparse.hpp", "void multiply_lists(")
+    at("zeros passed over, sum", "a[column[e] * a_col]", "a[e * a_col]", zeros)
 
 
 def sums(edits: list[Edit]) -> None:

@@ -36,6 +36,7 @@ struct Workload {
     int epochs = 2;
     bool shared = false;  // enough work for a team; what is less runs on one thread, whatever is asked for
     bool twice = true;    // in float64 too
+    bool zeros = false;   // four of five inputs are
 };
 
 rg::Layer::Function activation(const std::string& name) {
@@ -53,6 +54,7 @@ std::vector<Workload> networks() {
         {"W2-512", narrow, relu, error, adam, 512, 1124, 1, true, true},
         {"W3", {64, 100, 10}, relu, entropy, adam, 64, 211, 2, true, true},
         {"W4a", {784, 128, 10}, relu, entropy, adam, 128, 189, 2, true, true},
+        {"W4a-zeros", {784, 128, 10}, relu, entropy, adam, 128, 189, 2, true, true, true},
         {"W4b", {784, 512, 512, 10}, relu, entropy, adam, 128, 189, 1, true, false},
         {"W6", deep, tanh, error, adam, 16, 53, 2, true, true},
     };
@@ -175,7 +177,8 @@ Trained train(const Workload& w, int threads) {
     const bool classes = w.loss == "cross_entropy";
     const std::int64_t outputs = w.sizes.back();
     Numbers numbers;
-    const std::vector<float> inputs = numbers.reals(w.rows * w.sizes[0], -1);
+    std::vector<float> inputs = numbers.reals(w.rows * w.sizes[0], -1);
+    for (float& input : inputs) input = w.zeros && numbers.next() % 5 != 0 ? 0 : input;
     const std::vector<std::int32_t> labels = numbers.labels(classes ? w.rows : 0, outputs);
     const std::vector<float> values = numbers.reals(classes ? 0 : w.rows * outputs, 0);
     const std::vector x = {view(inputs, rg::ElementType::f32, {w.rows, w.sizes[0]})};

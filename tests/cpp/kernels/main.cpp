@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
         bool is_check;
     };
     const Suite suites[] = {{"gemm", check_gemm, true},
+                            {"products", check_products, true},
                             {"elementwise", check_elementwise, true},
                             {"reductions", check_reductions, true},
                             {"rows", check_rows, true},

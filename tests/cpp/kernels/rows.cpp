@@ -18,13 +18,13 @@ void expect_near(T got, Real wanted, Real size, const std::string& what, double 
                std::to_string(static_cast<double>(wanted)));
 }
 
-// The order of the sums that the table promises: 16 lanes, folded in halves.
-template <class T>
+// The order of the sums that the table promises: 16 lanes, or 64 for long sums, folded in halves.
+template <std::size_t Lanes, class T>
 T lane_sum(const std::vector<T>& terms) {
-    T lane[16] = {};
-    for (std::size_t i = 0; i < terms.size(); ++i) lane[i % 16] += terms[i];
-    for (int half = 8; half > 0; half /= 2) {
-        for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+    T lane[Lanes] = {};
+    for (std::size_t i = 0; i < terms.size(); ++i) lane[i % Lanes] += terms[i];
+    for (std::size_t half = Lanes / 2; half > 0; half /= 2) {
+        for (std::size_t i = 0; i < half; ++i) lane[i] += lane[i + half];
     }
     return lane[0];
 }
@@ -46,8 +46,9 @@ void check_reduce(const retrograd::Kernels<T>& k, std::vector<T>& bits) {
                 magnitude = std::fabs(x[i]) > magnitude ? std::fabs(x[i]) : magnitude;
                 magnitudes.push_back(std::fabs(x[i]));
             }
-            expect(k.sum(x.data(), n) == lane_sum(terms), what + " sum: not the promised order");
-            expect(k.sum_abs(x.data(), n) == lane_sum(magnitudes), what + " sum_abs: not the promised order");
+            expect(k.sum(x.data(), n) == lane_sum<16>(terms), what + " sum: not the promised order");
+            expect(k.sum_abs(x.data(), n) == lane_sum<64>(magnitudes),
+                   what + " sum_abs: not the promised order");
             expect_near(k.sum(x.data(), n), sum, size, what + " sum");
             expect_near(k.sum_of_squares(x.data(), n), squares, 0, what + " sum_of_squares", 100);
             expect_near(k.dot(x.data(), y.data(), n), dot, size, what + " dot");

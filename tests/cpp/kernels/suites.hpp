@@ -2,6 +2,7 @@
 #pragma once
 
 void check_gemm();
+void check_products();
 void check_elementwise();
 void check_reductions();
 void check_rows();

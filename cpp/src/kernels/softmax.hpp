@@ -196,7 +196,7 @@ void cross_entropy_backward(const T* p, const std::int32_t* label, const T* dval
             const std::int64_t left = columns - k;
             const IntVec<T> column = lane_index<T>() + (IntVec<T>{} + static_cast<decltype(hot[0] + 0)>(k));
             const Vec<T> target = q + select(column == hot, broadcast(T(1) - smoothing), Vec<T>{});
-            Vec<T> d = factor * (load_next(p + k, left) - target);
+            Vec<T> d = without_denormals(factor * (load_next(p + k, left) - target));
             if (ignored) d = Vec<T>{};
             if (accumulate) d = load_next<T>(dz + k, left) + d;
             store_next(dz + k, d, left);
@@ -239,7 +239,7 @@ void cross_entropy_soft_backward(const T* p, const T* target, const T* dvalue, T
         for (std::int64_t k = 0; k < columns; k += lanes<T>) {
             const std::int64_t left = columns - k;
             const Vec<T> q = fma(keep, load_next(target + k, left), rest);
-            Vec<T> d = factor * (load_next(p + k, left) * whole - q);
+            Vec<T> d = without_denormals(factor * (load_next(p + k, left) * whole - q));
             if (accumulate) d = load_next<T>(dz + k, left) + d;
             store_next(dz + k, d, left);
         }

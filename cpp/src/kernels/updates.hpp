@@ -32,6 +32,8 @@ RG_INLINE void update_next(Step<T>& step, T* w, const T* g, T* const* slots, std
     step.largest.meet(Whole ? weight : select(mine, weight, Vec<T>{}));
     store_next(w + i, weight, some);
     for (int s = 0; s < slot_count; ++s) {
+        // An average of what is always 0 fades to the smallest number there is, and would stay there.
+        slot[s] = without_denormals(slot[s]);
         step.largest.meet(Whole ? slot[s] : select(mine, slot[s], Vec<T>{}));
         store_next(slots[s] + i, slot[s], some);
     }

@@ -165,7 +165,7 @@ class Linear : public OpBase<Linear> {
         if (dW != nullptr) {
             const MatrixProduct<T> p =
                 product(s.out, s.in, last - first, transposed(delta, s.out), matrix(x, s.in), dW, add_dW);
-            if (s.may_skip_zeros() && s.rows >= 64 && is_mostly_zeros(x, s.rows, s.in)) {
+            if (s.may_skip_zeros() && is_mostly_zeros(x, s.rows, s.in)) {
                 multiply_sparse_b(p, scratch, member);
             } else {
                 multiply(p, scratch, member);

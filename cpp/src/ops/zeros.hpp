@@ -10,7 +10,7 @@ namespace retrograd {
 
 // A layer x W^T: where skipping can pay, W^T is made, and has to stay in a cache.
 [[nodiscard]] constexpr bool may_skip_zeros(std::int64_t rows, std::int64_t in, std::int64_t out) {
-    return rows >= 32 && in >= 64 && out >= 32 && in * out <= std::int64_t{1} << 20;
+    return rows >= 64 && in >= 64 && out >= 32 && in * out <= std::int64_t{1} << 20;
 }
 
 // Judged by some of the rows of x (rows x in). Both ways take about the same time where half is zeros.

@@ -400,13 +400,17 @@ RG_INLINE void multiply_turned_columns(const Product<T>& p, const Blocks& blocks
     }
 }
 
+inline constexpr std::int64_t large_matrix = 1 << 19;  // bytes
+
 // At least one vector of columns, and one strip of k.
 template <class T>
 __attribute__((noinline)) void multiply_turned_row(const Product<T>& p) {
     constexpr int L = lanes<T>;
     const Blocks blocks(p.k);
+    // What does not fit a cache comes faster in fewer streams.
+    const bool is_large = p.k * p.columns * static_cast<std::int64_t>(sizeof(T)) >= large_matrix;
     std::int64_t j = 0;
-    for (; j + 2 * L <= p.columns; j += 2 * L) multiply_turned_columns<2>(p, blocks, j, j);
+    for (; j + 2 * L <= p.columns && !is_large; j += 2 * L) multiply_turned_columns<2>(p, blocks, j, j);
     for (; j < p.columns; j += L) multiply_turned_columns<1>(p, blocks, least(j, p.columns - L), j);
 }
 

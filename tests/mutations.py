@@ -499,9 +499,9 @@ def linear(edits: list[Edit]) -> None:
     at = Place(edits, "kernels/tiny.hpp", "void multiply_tiny(")
     at("small products, accumulate", "m.c[i * m.c_row + j] + sum", "sum", ops("linear"))
     at = Place(edits, "kernels/tiny.hpp", "void tiny_linear_backward(")
-    at("tiny linear dx", "a.weight + q, a.in, a.out", "a.weight + q, a.in, a.out - 1", PRODUCTS)
+    at("tiny linear dx", "a.weight + q", "a.weight", PRODUCTS)
     at("tiny linear dx, accumulate", "to.add_dx ? *dx + sum : sum", "sum", PRODUCTS)
-    at("tiny linear dW", "a.x + q, a.in, a.rows", "a.x, a.in, a.rows", PRODUCTS)
+    at("tiny linear dW", "a.x + q", "a.x", PRODUCTS)
     at("tiny linear dW, accumulate", "to.add_dW ? *dW + sum : sum", "sum", PRODUCTS)
     at("tiny linear db", "sum += delta[i * a.out + j];", "sum += delta[j];", PRODUCTS)
     at("tiny linear db, accumulate", "to.add_db ? to.db[j] : T(0)", "T(0)", PRODUCTS)
@@ -509,7 +509,12 @@ def linear(edits: list[Edit]) -> None:
     zeros = pytest_of("test_zeros.py", "test_gradients")
     at = Place(edits, "ops/zeros.hpp", "void multiply_sparse_b(")
     at("zeros passed over, columns", "transposed(p.b + j, p.b_row)", "transposed(p.b, p.b_row)", zeros)
-    at("zeros passed over, accumulate", "part, p.accumulate)", "part, false)", zeros)
+    at(
+        "zeros passed over, accumulate",
+        "if (p.accumulate) k.transpose(p.c + j, p.c_row, p.m, some, part, p.m);",
+        ";",
+        zeros,
+    )
     at = Place(edits, "kernels/sparse.hpp", "void multiply_lists(")
     at("zeros passed over, sum", "a[column[e] * a_col]", "a[e * a_col]", zeros)
 

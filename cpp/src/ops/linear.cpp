@@ -35,9 +35,10 @@ struct Sizes {
 };
 
 Sizes sizes_of(std::span<const Input> inputs, std::int64_t batch) {
-    const auto &x = inputs[0].shape.dims, &weight = inputs[1].shape.dims;
-    const std::int64_t rows = x.size() == 1 ? batch : elements(inputs[0].shape, batch) / weight[1];
-    return {rows, weight[1], weight[0]};
+    const Shape& x = inputs[0].shape;
+    const auto& weight = inputs[1].shape.dims;
+    if (x.dims.size() == 1) return {x.batched ? batch : 1, weight[1], weight[0]};  // without a division
+    return {elements(x, batch) / weight[1], weight[1], weight[0]};
 }
 
 template <class T>

@@ -497,7 +497,7 @@ def linear(edits: list[Edit]) -> None:
     at("products, accumulate", "m.accumulate ? m.c + corner : nullptr", "nullptr", ops("linear"))
 
     at = Place(edits, "kernels/tiny.hpp", "void multiply_tiny(")
-    at("small products, accumulate", "m.c[i * m.c_row + j] + sum", "sum", ops("linear"))
+    at("small products, accumulate", "m.c[i * m.c_row + j] + sum", "sum", PRODUCTS)
     at = Place(edits, "kernels/tiny.hpp", "void tiny_linear_backward(")
     at("tiny linear dx", "a.weight + q", "a.weight", PRODUCTS)
     at("tiny linear dx, accumulate", "to.add_dx ? *dx + sum : sum", "sum", PRODUCTS)

@@ -155,16 +155,6 @@ std::span<std::int32_t> Workspace<T>::index(int id) {
 }
 
 template <class T>
-void Workspace<T>::read_input(int id, std::span<const T> values) {
-    for (std::size_t s = 0; s < records_.size(); ++s) {
-        const Step& step = plan_->steps()[s];
-        for (std::size_t i = 0; i < step.inputs.size(); ++i) {
-            if (step.inputs[i] == id) records_[s].x[i] = values;
-        }
-    }
-}
-
-template <class T>
 void Workspace<T>::prepare(bool training, bool accumulate) {
     if (training == training_ && accumulate == accumulate_) return;
     training_ = training;

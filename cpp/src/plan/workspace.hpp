@@ -39,9 +39,6 @@ class Workspace {
     [[nodiscard]] std::span<T> delta(int node);
     [[nodiscard]] std::span<std::int32_t> index(int node);
 
-    // Reads an input in place instead of from the arena, until the next bind.
-    void read_input(int node, std::span<const T> values);
-
     // What the next passes are for, and whether the gradients of parameters add to what stands there. Called
     // by one thread, with a barrier (or the beginning of the region) behind it.
     void prepare(bool training, bool accumulate);

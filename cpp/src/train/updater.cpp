@@ -124,7 +124,7 @@ void Updater<T>::sweep(const Member& member, bool penalise) {
                 const T other = k.max_abs(slot.data() + tile.offset, tile.count);
                 if (!(other <= largest)) largest = other;  // NaN is kept
             }
-            tile.largest = largest;
+            tile.largest_before = largest;
         }
     });
     member.barrier();
@@ -139,7 +139,7 @@ typename Updater<T>::Sums Updater<T>::sums() const {
         square += static_cast<double>(tile.square);
         absolute += static_cast<double>(tile.absolute);
         weight_square += static_cast<double>(tile.weight_square);
-        small &= static_cast<double>(tile.largest) < tame_magnitude;
+        small &= trusted_ || static_cast<double>(tile.largest_before) < tame_magnitude;
     }
     if (!std::isfinite(square)) {
         // A sum of squares overflows long before the numbers themselves do: look again in double.

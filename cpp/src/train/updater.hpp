@@ -67,7 +67,10 @@ class Updater {
         std::int64_t offset, count;
         int group;
         bool penalised;
-        T square = 0, absolute = 0, weight_square = 0, largest = 0;  // what was measured
+        T square = 0, absolute = 0, weight_square = 0;  // what was measured
+        // The largest number before the update and in it: apart, because a member may still read the first of
+        // all tiles while another already writes the second of its own.
+        T largest_before = 0, largest = 0;
     };
     static constexpr std::int64_t tile_size = 8192;
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import pytest
 import reference as ref
 import retrograd as rg
 from retrograd import _core, activations, init, layers, losses, metrics, ops, optim, schedules
+from rows import INNER_OPERATIONS, LAYER_OBJECTS, LAYERS, OPERATIONS, Row
 
 Array = np.ndarray
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,104 +45,6 @@ def assert_close(found: Any, expected: Any, dtype: str, tolerance: float | None 
     np.testing.assert_allclose(np.asarray(found, np.float64), expected, rtol=0, atol=limit)
 
 
-# ------------------------------------------------------------------------------------------------- rows
-# Layers and operations have no formula of their own in reference.py: here each has a call and its NumPy.
-
-
-@dataclass(frozen=True)
-class Row:
-    make: Callable[..., rg.Node]
-    value: Callable[..., Array]
-    shapes: tuple[tuple[int, ...], ...] = ((3, 4),)  # of a sample of each input
-    differentiable: bool = True
-    draw: Callable[[np.random.Generator, tuple[int, ...]], Array] | None = None
-    index: bool = False  # the last input holds indices 0..3
-
-
-def _positive(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    return rng.uniform(0.5, 2.0, size=shape)
-
-
-def _two(make: Callable[..., rg.Node], value: Callable[..., Array], **options: Any) -> Row:
-    return Row(make, value, shapes=((3, 4), (3, 4)), **options)
-
-
-def _flag(value: Callable[..., Array]) -> Callable[..., Array]:
-    return lambda *x: value(*x).astype(np.float64)
-
-
-W = np.linspace(-1.0, 1.0, 20).reshape(5, 4)
-B = np.linspace(0.3, -0.2, 5)
-
-LAYERS: dict[str, Row] = {
-    "Dense": Row(
-        lambda x: rg.Dense(5, activation="tanh", weight_init=W, bias_init=B)(x),
-        lambda x: np.tanh(x @ W.T + B),
-        shapes=((4,),),
-    ),
-    "Activation": Row(lambda x: rg.Activation("sigmoid")(x), ref.sigmoid),
-    "Flatten": Row(lambda x: rg.Flatten()(x), lambda x: x.reshape(len(x), -1)),
-    "Reshape": Row(lambda x: rg.Reshape((2, -1))(x), lambda x: x.reshape(len(x), 2, 6)),
-    "Rescale": Row(lambda x: rg.Rescale(0.5, offset=-1.0)(x), lambda x: x * 0.5 - 1.0),
-    "Add": _two(lambda a, b: rg.Add()(a, b, a), lambda a, b: a + b + a),
-    "Multiply": _two(lambda a, b: rg.Multiply()(a, b), lambda a, b: a * b),
-    "Concatenate": Row(
-        lambda a, b: rg.Concatenate()(a, b),
-        lambda a, b: np.concatenate([a, b], axis=-1),
-        shapes=((3, 4), (3, 2)),
-    ),
-}
-
-OPERATIONS: dict[str, Row] = {
-    "add": _two(ops.add, np.add),
-    "subtract": _two(ops.subtract, np.subtract),
-    "multiply": _two(ops.multiply, np.multiply),
-    "divide": _two(ops.divide, np.divide, draw=_positive),
-    "power": _two(ops.power, np.power, draw=_positive),
-    "maximum": _two(ops.maximum, np.maximum),
-    "minimum": _two(ops.minimum, np.minimum),
-    "matmul": Row(ops.matmul, np.matmul, shapes=((3, 4), (4, 2))),
-    "less": _two(ops.less, _flag(np.less), differentiable=False),
-    "less_equal": _two(ops.less_equal, _flag(np.less_equal), differentiable=False),
-    "greater": _two(ops.greater, _flag(np.greater), differentiable=False),
-    "greater_equal": _two(ops.greater_equal, _flag(np.greater_equal), differentiable=False),
-    "equal": _two(ops.equal, _flag(np.equal), differentiable=False),
-    "not_equal": _two(ops.not_equal, _flag(np.not_equal), differentiable=False),
-    "where": _two(lambda a, b: ops.where(ops.greater(a, 0.0), a, b), lambda a, b: np.where(a > 0, a, b)),
-    "negative": Row(ops.negative, np.negative),
-    "log": Row(ops.log, np.log, draw=_positive),
-    "sqrt": Row(ops.sqrt, np.sqrt, draw=_positive),
-    "square": Row(ops.square, np.square),
-    "abs": Row(ops.abs, np.abs),
-    "sin": Row(ops.sin, np.sin),
-    "cos": Row(ops.cos, np.cos),
-    "arctan": Row(ops.arctan, np.arctan),
-    "clip": Row(lambda x: ops.clip(x, -0.5, 0.75), lambda x: np.clip(x, -0.5, 0.75)),
-    "stop_gradient": Row(ops.stop_gradient, lambda x: x, differentiable=False),
-    "sum": Row(lambda x: ops.sum(x, axis=1), lambda x: x.sum(axis=1)),
-    "mean": Row(lambda x: ops.mean(x, axis=(1, 2), keepdims=True), lambda x: x.mean((1, 2), keepdims=True)),
-    "max": Row(lambda x: ops.max(x, axis=2), lambda x: x.max(axis=2)),
-    "logsumexp": Row(ops.logsumexp, lambda x: np.log(np.exp(x).sum(axis=-1))),
-    "reshape": Row(lambda x: ops.reshape(x, (6, 2)), lambda x: x.reshape(len(x), 6, 2)),
-    "transpose": Row(ops.transpose, lambda x: x.transpose(0, 2, 1)),
-    "concatenate": _two(lambda a, b: ops.concatenate([a, b], 1), lambda a, b: np.concatenate([a, b], 1)),
-    "slice": Row(lambda x: ops.slice(x, 2, 0, None, 2), lambda x: x[:, :, ::2]),
-    "gather": Row(lambda i: ops.gather(rg.Variable(W), i), lambda i: W[i], shapes=((2,),), index=True),
-    "one_hot": Row(
-        lambda i: ops.one_hot(i, 4), lambda i: np.eye(4)[i], shapes=((2,),), index=True, differentiable=False
-    ),
-}
-
-# Operations that layers, losses and operators are made of, without a name in rg.ops.
-INNER_OPERATIONS = {
-    "linear": "z = x W^T + b of a dense layer",
-    "identity": "the activation 'linear'",
-    "flatten": "of saved graphs",
-    "expand": "a number or row that meets every sample",
-    "label_weight": "the share of labels that are not ignored",
-    "weighted_mean": "the mean over the batch",
-}
-
 # Further arguments worth walking through, besides the defaults.
 LOSS_OPTIONS: dict[str, list[dict[str, Any]]] = {
     "huber": [{"delta": 0.4}],
@@ -164,20 +66,6 @@ SCHEDULE_ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "Step": (0.1, 3, 0.5),
     "Exponential": (0.1, 0.9),
     "Cosine": (0.1, 10, 0.01),
-}
-LAYER_OBJECTS: dict[str, list[Any]] = {
-    "Dense": [
-        rg.Dense(5),
-        rg.Dense(5, activation="relu", use_bias=False, weight_init="normal(0.02)", name="hidden"),
-        rg.Dense(2, weight_init=np.array([[1.0, 2.0], [3.0, 4.0]]), bias_init="ones"),
-    ],
-    "Activation": [rg.Activation("gelu"), rg.Activation("relu", name="r")],
-    "Flatten": [rg.Flatten(), rg.Flatten(name="f")],
-    "Reshape": [rg.Reshape((2, -1)), rg.Reshape(6)],
-    "Rescale": [rg.Rescale(0.5), rg.Rescale(0.5, offset=-1.0)],
-    "Add": [rg.Add(), rg.Add(name="sum")],
-    "Multiply": [rg.Multiply()],
-    "Concatenate": [rg.Concatenate(), rg.Concatenate(axis=1)],
 }
 
 
@@ -243,12 +131,12 @@ NAMES: dict[str, dict[str, set[str]]] = {
     "Layers": {
         "core": {name for name in LAYER_KINDS if snake(name) in _core.op_list("layer")},
         "layers.py": LAYER_KINDS,
-        "rows above": set(LAYERS),
-        "objects above": set(LAYER_OBJECTS),
+        "rows.py": {name.partition(":")[0] for name in LAYERS},
+        "objects of rows.py": set(LAYER_OBJECTS),
     },
     "Operations": {
         "ops.py": set(ops.__all__) - set(activations.ACTIVATIONS),
-        "rows above": set(OPERATIONS),
+        "rows.py": {name.partition(":")[0] for name in OPERATIONS},
     },
 }
 
@@ -824,7 +712,7 @@ def test_row_saved(name: str, tmp_path: Path) -> None:
     assert_saved_alike(net, x if len(x) > 1 else x[0], tmp_path)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", sorted(NAMES["Operations"]["rows.py"]))
 def test_operation_is_documented(name: str) -> None:
     assert getattr(ops, name).__doc__
 

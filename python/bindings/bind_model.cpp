@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include <retrograd/error.hpp>
 #include <retrograd/model.hpp>
@@ -13,24 +14,41 @@ namespace {
 struct LayerInfo {
     std::string name, kind;
     Attributes config;
-    std::map<std::string, std::string> parameters, nodes;
-    int calls = 0;
+    std::map<std::string, std::string> parameters, buffers, nodes;
+    std::vector<std::vector<std::string>> inputs;  // of each call
     Shape output;
     std::int64_t cost = 0;
 };
 
+// Multiply-adds of one sample from what a layer was given to its result.
+std::int64_t cost_of(const Graph& graph, const std::vector<int>& given, int result) {
+    std::int64_t cost = 0;
+    std::set<int> seen(given.begin(), given.end());
+    std::vector<int> open = {result};
+    while (!open.empty()) {
+        const int id = open.back();
+        open.pop_back();
+        if (!graph[id].op || !seen.insert(id).second) continue;
+        cost += graph[id].op->cost(graph.operands(id), graph[id].shape);
+        open.insert(open.end(), graph[id].inputs.begin(), graph[id].inputs.end());
+    }
+    return cost;
+}
+
 std::vector<LayerInfo> layers_of(const Graph& graph) {
     std::vector<LayerInfo> infos;
     for (const GraphLayer& layer : graph.layers()) {
-        LayerInfo info{layer.name, layer.kind, layer.config, {}, {}, static_cast<int>(layer.calls.size()),
-                       {},         0};
+        LayerInfo info{.name = layer.name, .kind = layer.kind, .config = layer.config};
         for (const auto& [role, id] : layer.parameters) info.parameters[role] = graph[id].name;
-        for (const auto& call : layer.calls) {
-            for (const auto& [role, id] : call) {
-                if (&call == &layer.calls.front()) info.nodes[role] = graph[id].name;
-                info.output = graph[id].shape;
-                if (graph[id].op) info.cost += graph[id].op->cost(graph.operands(id), graph[id].shape);
-            }
+        for (const auto& [role, id] : layer.buffers) info.buffers[role] = graph[id].name;
+        for (const auto& [role, id] : layer.calls.front()) info.nodes[role] = graph[id].name;
+        for (std::size_t call = 0; call < layer.calls.size(); ++call) {
+            const int result = layer.calls[call].back().second;
+            info.output = graph[result].shape;
+            info.cost += cost_of(graph, layer.inputs[call], result);
+            std::vector<std::string> names;
+            for (const int id : layer.inputs[call]) names.push_back(graph[id].name);
+            info.inputs.push_back(std::move(names));
         }
         infos.push_back(std::move(info));
     }
@@ -180,7 +198,7 @@ void bind_model_of(py::module_& m, const char* name) {
         .def("frozen",
              [](const M& model) {
                  std::vector<std::string> names;
-                 for (const int id : model.graph()->parameters()) {
+                 for (int id = 0; id < model.graph()->size(); ++id) {
                      if (model.frozen()[static_cast<std::size_t>(id)])
                          names.push_back((*model.graph())[id].name);
                  }
@@ -243,7 +261,9 @@ void bind_model(py::module_& m) {
         .def_readonly("kind", &LayerInfo::kind)
         .def_property_readonly("config", [](const LayerInfo& info) { return dict_of(info.config); })
         .def_readonly("parameters", &LayerInfo::parameters)
-        .def_readonly("calls", &LayerInfo::calls)
+        .def_readonly("buffers", &LayerInfo::buffers)
+        .def_property_readonly("calls", [](const LayerInfo& info) { return info.inputs.size(); })
+        .def_readonly("inputs", &LayerInfo::inputs)
         .def_readonly("nodes", &LayerInfo::nodes)
         .def_property_readonly("output_shape",
                                [](const LayerInfo& info) {

@@ -127,7 +127,9 @@ class LayerInfo:
     kind: str  # "dense"
     config: Attributes
     parameters: dict[str, str]  # role -> full name: {"weight": "dense_0.weight"}
+    buffers: dict[str, str]  # role -> full name: {"running_mean": "batch_norm_0.running_mean"}
     calls: int
+    inputs: list[list[str]]  # for each call: the nodes it was given
     nodes: dict[str, str]  # role -> node name, first call: {"z": "dense_0.z", "a": "dense_0.a"}
     output_shape: tuple[int | None, ...]
     cost: int  # multiply-adds of forward for one sample

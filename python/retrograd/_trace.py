@@ -108,11 +108,10 @@ class Trace:
         self.deltas = deltas
         self.gradients = gradients
         self._infos = {info.name: info for info in model._core.layers()}
-        name_of = model._core.name_of
         self._inputs = {
-            (name, call): [name_of(node) for node in model._inputs_of(info, call)]
+            (name, call): given
             for name, info in self._infos.items()
-            for call in range(info.calls)
+            for call, given in enumerate(info.inputs)
         }
         outputs = [model._core.name_of(node) for node in model.outputs]
         self.yhat: Any = _one([values[name] for name in outputs])

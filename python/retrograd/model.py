@@ -105,11 +105,21 @@ class BoundLayer:
             {role: views[name] for role, name in self._info.parameters.items()}, f"parameter of {self.name}"
         )
 
+    @property
+    def buffers(self) -> Views[Array]:
+        """Role -> view of what is saved but not trained, ``{"running_mean": ..., "running_var": ...}``."""
+        views = self._model.buffers
+        return Views(
+            {role: views[name] for role, name in self._info.buffers.items()}, f"buffer of {self.name}"
+        )
+
     def __getattr__(self, role: str) -> Any:
-        if role.startswith("_") or role not in self._info.parameters:
-            known = ", ".join(self._info.parameters) or "no parameters"
-            raise AttributeError(f"layer {self.name!r} has no {role!r}; it has {known}")
-        return self._model.parameters[self._info.parameters[role]]
+        if not role.startswith("_"):
+            for views in (self.parameters, self.buffers):
+                if role in views:
+                    return views[role]
+        known = ", ".join([*self._info.parameters, *self._info.buffers]) or "no parameters"
+        raise AttributeError(f"layer {self.name!r} has no {role!r}; it has {known}")
 
     @property
     def output(self) -> Node:
@@ -120,7 +130,7 @@ class BoundLayer:
     @property
     def inputs(self) -> list[Node]:
         """The nodes its first call was given."""
-        return self._model._inputs_of(self._info)
+        return [self._model._core.node(name) for name in self._info.inputs[0]]
 
     @property
     def input(self) -> Node:
@@ -178,7 +188,7 @@ class Summary:
             if name not in in_layers:
                 self.rows.append((f"{name} (variable)", str(model.parameters[name].shape), size, 0))
         self.parameters: int = sum(sizes.values())
-        self.frozen: int = sum(sizes[name] for name in frozen)
+        self.frozen: int = sum(size for name, size in sizes.items() if name in frozen)
         self.cost: int = sum(row[3] for row in self.rows)
         self.batch_size = batch_size
         memory = model._core.memory(batch_size)
@@ -478,11 +488,14 @@ class Model:
 
     @property
     def frozen(self) -> list[str]:
-        """The names of the parameters that training leaves alone."""
+        """The names of the parameters and buffers that training leaves alone."""
         return self._core.frozen()
 
     def freeze(self, *patterns: str) -> None:
         """Leave parameters out of training: those whose name, or whose layer's name, matches a pattern.
+
+        A layer of which the running statistics are frozen (``BatchNorm``) uses them in training as well, and
+        leaves them as they are.
 
         ``net.freeze("conv*", "dense_0")``; * is any text, ? one character; no pattern: all parameters.
 
@@ -491,7 +504,7 @@ class Model:
         ArgumentError
             A pattern that matches nothing, with the names there are.
         """
-        self._core.set_frozen(self.matching("freeze", patterns or ("*",)), True)
+        self._core.set_frozen(self.matching("freeze", patterns or ("*",), self._trained_names()), True)
 
     def unfreeze(self, *patterns: str) -> None:
         """Train these parameters again; patterns as in ``freeze``.
@@ -501,10 +514,23 @@ class Model:
         ArgumentError
             A pattern that matches nothing, with the names there are.
         """
-        self._core.set_frozen(self.matching("unfreeze", patterns or ("*",)), False)
+        self._core.set_frozen(self.matching("unfreeze", patterns or ("*",), self._trained_names()), False)
 
-    def matching(self, who: str, patterns: Iterable[str]) -> list[str]:
+    def _trained_names(self) -> list[str]:
+        buffers = [name for info in self._core.layers() for name in info.buffers.values()]
+        return [*self._parameters, *buffers]
+
+    def matching(self, who: str, patterns: Iterable[str], names: Sequence[str] | None = None) -> list[str]:
         """The parameters whose name, or whose layer's name, matches a pattern, in the model's order.
+
+        Parameters
+        ----------
+        who
+            Begins the message of an error.
+        patterns
+            ``*`` stands for any text, ``?`` for one character.
+        names
+            Those to choose from; None: all parameters.
 
         Raises
         ------
@@ -513,6 +539,7 @@ class Model:
         """
         from fnmatch import fnmatchcase
 
+        names = list(self._parameters) if names is None else names
         found: set[str] = set()
         for pattern in patterns:
             if not isinstance(pattern, str):
@@ -521,14 +548,14 @@ class Model:
                 )
             matched = {
                 name
-                for name in self._parameters
+                for name in names
                 if fnmatchcase(name, pattern) or fnmatchcase(name.rpartition(".")[0], pattern)
             }
             if not matched:
-                names = ", ".join(self._parameters) or "none"
-                raise ArgumentError(f"{who}: {pattern!r} matches no parameter; there are {names}")
+                known = ", ".join(names) or "none"
+                raise ArgumentError(f"{who}: {pattern!r} matches no parameter; there are {known}")
             found |= matched
-        return [name for name in self._parameters if name in found]
+        return [name for name in names if name in found]
 
     # ------------------------------------------------------------------------------------- the graph
 
@@ -553,32 +580,6 @@ class Model:
             if info.name == name:
                 return BoundLayer(self, info)
         raise unknown("model: layer", name, [info.name for info in infos])
-
-    def _inputs_of(self, info: LayerInfo, call: int = 0) -> list[Node]:
-        """What a call of a layer was given: where the walk back from its output leaves its own nodes."""
-        layers = {layer.name for layer in self._core.layers()}
-        last = self._core.node(call_name(info, "z" if "z" in info.nodes else "a", call))
-        # some layers take several steps, of which only the last has a name
-        steps = {"add": "add", "multiply": "multiply", "rescale": "multiply"}.get(info.kind, "")
-        steps = "" if info.kind == "rescale" and last.op == "multiply" else steps
-        by_function = info.kind == "activation" and last.op != info.config.get("activation")
-
-        def inside(node: Node) -> bool:
-            owner = self._core.name_of(node).rpartition(".")[0].partition("@")[0]
-            return owner not in layers and node.kind == "operation" and (by_function or node.op == steps)
-
-        found: list[Node] = []
-        open_nodes = [last]
-        while open_nodes:
-            node = open_nodes.pop(0)
-            for operand in node.inputs:
-                if operand.kind in ("parameter", "constant"):
-                    continue
-                if inside(operand):
-                    open_nodes.append(operand)
-                elif operand not in found:
-                    found.append(operand)
-        return found
 
     def trace(self, x: Any, y: Any, loss: Any, sample_weight: Any = None) -> Trace:
         """Every number of one forward and backward pass: z, a, da, delta, dW, db and dx of each layer.

@@ -64,8 +64,9 @@ struct Node::Data {
     std::vector<Node> inputs;
     Initial initial;
     std::shared_ptr<const LayerTag> layer;
-    std::string role;  // "weight", "bias", "z", "a" of its layer
-    int call = 0;      // which call of the layer made it
+    std::string role;         // "weight", "bias", "z", "a" of its layer
+    int call = 0;             // which call of the layer made it
+    std::vector<Node> given;  // what the layer was called with
 };
 
 [[nodiscard]] Node input(std::vector<std::int64_t> dims, DType dtype = DType::real, std::string name = "");
@@ -83,7 +84,7 @@ struct Node::Data {
 
 // The same expression, known as a layer's: "dense_0.z".
 [[nodiscard]] Node tag(const Node& node, std::shared_ptr<const LayerTag> layer, std::string role,
-                       int call = 0);
+                       int call = 0, std::vector<Node> given = {});
 
 struct GraphNode {
     NodeKind kind;
@@ -100,7 +101,9 @@ struct GraphLayer {
     std::string kind;
     Attributes config;
     std::vector<std::pair<std::string, int>> parameters;          // role -> node
+    std::vector<std::pair<std::string, int>> buffers;             // role -> constant
     std::vector<std::vector<std::pair<std::string, int>>> calls;  // for each call: role -> node
+    std::vector<std::vector<int>> inputs;                         // for each call: what it was given
 };
 
 class Graph {

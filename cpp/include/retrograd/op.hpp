@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include <retrograd/random.hpp>
 #include <retrograd/shape.hpp>
 
 namespace retrograd {
@@ -48,10 +49,12 @@ struct Run {
     std::span<T> shared;                       // for all members, during one call: shared_size()
     std::span<const std::span<T>> scratch;     // one for each member, during one call: scratch_size()
     std::span<const std::uint8_t> accumulate;  // dx[i] += instead of dx[i] =
+    std::span<const std::span<T>> states;      // the operands of states(), for commit alone
     std::span<const Input> inputs;             // the operands' shapes
     const Shape* shape = nullptr;              // the result's
     std::int64_t batch = 1;                    // samples
-    bool training = false;
+    bool training = false;                     // false, too, where a state of the operation is frozen
+    RandomKey key;  // of this node and this pass: the numbers below it are nobody else's
 };
 
 class Op {
@@ -82,6 +85,18 @@ class Op {
         return 0;
     }
 
+    // The operands that a committed training step changes, which must be constants of the graph: running
+    // means. Only commit() writes them; forward and backward keep what it needs in `saved`.
+    [[nodiscard]] virtual std::vector<std::size_t> states() const { return {}; }
+    virtual void commit(const Run<float>&) const {}
+    virtual void commit(const Run<double>&) const {}
+
+    // Whether forward in training reads the run's key.
+    [[nodiscard]] virtual bool is_random() const { return false; }
+
+    // Samples that a training batch must have at least.
+    [[nodiscard]] virtual std::int64_t least_batch(std::span<const Input>) const { return 1; }
+
     // Multiply-adds of forward for one sample: what threads are worth is decided by it.
     [[nodiscard]] virtual std::int64_t cost(std::span<const Input>, const Shape& y) const { return y.size(); }
 
@@ -105,7 +120,7 @@ class Op {
 using OpPtr = std::shared_ptr<const Op>;
 
 // Lets an operation be written once for both types: `run_forward<T>` and `run_backward<T>` in the derived
-// class.
+// class, and `run_commit<T>` where there are states.
 template <class Derived>
 class OpBase : public Op {
   public:
@@ -121,8 +136,14 @@ class OpBase : public Op {
     void backward(const Run<double>& r, const Member& m) const final {
         self().template run_backward<double>(r, m);
     }
+    void commit(const Run<float>& r) const final { commit_states(r); }
+    void commit(const Run<double>& r) const final { commit_states(r); }
 
   private:
+    template <class T>
+    void commit_states(const Run<T>& r) const {
+        if constexpr (requires { self().template run_commit<T>(r); }) self().template run_commit<T>(r);
+    }
     [[nodiscard]] const Derived& self() const { return static_cast<const Derived&>(*this); }
 };
 

@@ -32,15 +32,18 @@ struct Step {
     std::vector<int> inputs;               // nodes
     std::vector<std::uint8_t> wanted;      // dx[i] is computed
     std::vector<std::uint8_t> accumulate;  // dx[i] += : somebody wrote it before
-    std::vector<int> repeated;  // operands that stand twice: their dx is computed apart, then added
+    std::vector<int> repeated;        // operands that stand twice: their dx is computed apart, then added
+    std::vector<std::size_t> states;  // operands that commit writes; none where they are frozen
+    bool frozen = false;              // it has states, and they are frozen: no training mode
     bool backward = false;
     int fused = -1;  // the pre-activation node that a fused step covers
 };
 
 class Plan {
   public:
-    // `loss` = -1: inference only. `trained[id]` for each node of the graph: parameters that want a gradient.
-    // Throws GraphError where a trained parameter does not reach the loss.
+    // `loss` = -1: inference only. `trained[id]` for each node of the graph: parameters that want a gradient,
+    // and constants that training may change. Throws GraphError where a trained parameter does not reach the
+    // loss.
     Plan(std::shared_ptr<const Graph> graph, std::vector<int> results, int loss,
          const std::vector<bool>& trained, PlanOptions options);
 
@@ -81,6 +84,7 @@ class Plan {
   private:
     void find_gradients(const std::vector<bool>& trained);
     void make_steps();
+    void find_states(const std::vector<bool>& trained);
     void place_buffers();
 
     std::shared_ptr<const Graph> graph_;

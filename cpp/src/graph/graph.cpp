@@ -101,11 +101,13 @@ Node apply(std::string_view op, const Attributes& attributes, std::vector<Node> 
     return apply(make_op(op, attributes), std::move(inputs), who);
 }
 
-Node tag(const Node& node, std::shared_ptr<const LayerTag> layer, std::string role, int call) {
+Node tag(const Node& node, std::shared_ptr<const LayerTag> layer, std::string role, int call,
+         std::vector<Node> given) {
     Node::Data data = node.data();
     data.layer = std::move(layer);
     data.role = std::move(role);
     data.call = call;
+    data.given = std::move(given);
     return make(std::move(data));
 }
 
@@ -196,14 +198,16 @@ void Graph::name_nodes(std::size_t first) {
                 layers_.push_back(std::move(layer));
             }
             GraphLayer& layer = layers_[static_cast<std::size_t>(found->second)];
-            if (data.kind == NodeKind::parameter) {
-                layer.parameters.emplace_back(data.role, id);
+            if (data.kind != NodeKind::operation) {
+                auto& list = data.kind == NodeKind::parameter ? layer.parameters : layer.buffers;
+                list.emplace_back(data.role, id);
                 name = layer.name + "." + data.role;
             } else {
-                if (layer.calls.size() <= static_cast<std::size_t>(data.call)) {
-                    layer.calls.resize(static_cast<std::size_t>(data.call) + 1);
-                }
-                layer.calls[static_cast<std::size_t>(data.call)].emplace_back(data.role, id);
+                const auto call = static_cast<std::size_t>(data.call);
+                if (layer.calls.size() <= call) layer.calls.resize(call + 1), layer.inputs.resize(call + 1);
+                layer.calls[call].emplace_back(data.role, id);
+                layer.inputs[call].clear();
+                for (const Node& given : data.given) layer.inputs[call].push_back(this->id(given));
                 name = layer.name + (data.call > 0 ? "@" + std::to_string(data.call) : "") + "." + data.role;
             }
         } else if (name.empty()) {

@@ -86,11 +86,20 @@ Json graph_to_json(const Model<T>& model) {
     std::map<int, std::tuple<int, std::string, int>> places;  // node -> layer, role, call
     for (std::size_t l = 0; l < graph.layers().size(); ++l) {
         const GraphLayer& layer = graph.layers()[l];
+        Json calls = Json::array();
+        for (const std::vector<int>& given : layer.inputs) {
+            Json ids = Json::array();
+            for (const int id : given) ids.push(id);
+            calls.push(std::move(ids));
+        }
         layers.push(Json::object()
                         .set("name", layer.name)
                         .set("kind", layer.kind)
-                        .set("config", to_json(layer.config)));
-        for (const auto& [role, id] : layer.parameters) places[id] = {static_cast<int>(l), role, 0};
+                        .set("config", to_json(layer.config))
+                        .set("inputs", std::move(calls)));
+        for (const auto* list : {&layer.parameters, &layer.buffers}) {
+            for (const auto& [role, id] : *list) places[id] = {static_cast<int>(l), role, 0};
+        }
         for (std::size_t call = 0; call < layer.calls.size(); ++call) {
             for (const auto& [role, id] : layer.calls[call]) {
                 places[id] = {static_cast<int>(l), role, static_cast<int>(call)};
@@ -121,7 +130,7 @@ Json graph_to_json(const Model<T>& model) {
     Json inputs = Json::array(), outputs = Json::array(), frozen = Json::array();
     for (const int id : model.inputs()) inputs.push(id);
     for (const int id : model.outputs()) outputs.push(id);
-    for (const int id : graph.parameters()) {
+    for (int id = 0; id < graph.size(); ++id) {
         if (model.frozen()[static_cast<std::size_t>(id)]) frozen.push(graph[id].name);
     }
     Json json = Json::object();
@@ -137,12 +146,22 @@ struct Description {
 
 Description graph_from_json(const Json& json) {
     std::vector<std::shared_ptr<const LayerTag>> tags;
+    std::vector<const Json*> call_inputs;  // for each layer: what each of its calls was given
     for (const Json& layer : json.get_array("layers")) {
+        call_inputs.push_back(layer.find("inputs"));
         tags.push_back(
             std::make_shared<const LayerTag>(LayerTag{layer.get_string("kind"), layer.get_string("name"),
                                                       attributes_from(layer.get_object("config"))}));
     }
     std::vector<Node> nodes;
+    const auto node_at = [&](const Json& id, const std::string& name) {
+        const std::int64_t i = id.as_int("inputs");
+        if (i < 0 || i >= static_cast<std::int64_t>(nodes.size())) {
+            throw FileFormatError("node '" + name + "' reads node " + std::to_string(i) +
+                                  ", which does not stand before it");
+        }
+        return nodes[static_cast<std::size_t>(i)];
+    };
     const Json::Array& entries = json.get_array("nodes");
     if (entries.size() > 65536) throw FileFormatError("graph: it has more than 65,536 nodes");
     for (const Json& entry : entries) {
@@ -165,14 +184,7 @@ Description graph_from_json(const Json& json) {
             node = constant(dims, std::vector<double>(static_cast<std::size_t>(size)), given);
         } else if (kind == "operation") {
             std::vector<Node> operands;
-            for (const Json& operand : entry.get_array("inputs")) {
-                const std::int64_t id = operand.as_int("inputs");
-                if (id < 0 || id >= static_cast<std::int64_t>(nodes.size())) {
-                    throw FileFormatError("node '" + name + "' reads node " + std::to_string(id) +
-                                          ", which does not stand before it");
-                }
-                operands.push_back(nodes[static_cast<std::size_t>(id)]);
-            }
+            for (const Json& operand : entry.get_array("inputs")) operands.push_back(node_at(operand, name));
             node = apply(make_op(entry.get_string("op"), attributes_from(entry.get_object("attributes"))),
                          std::move(operands), name, given);
         } else {
@@ -180,8 +192,15 @@ Description graph_from_json(const Json& json) {
         }
         if (layered) {
             const std::int64_t layer = entry.get_int("layer", 0, static_cast<std::int64_t>(tags.size()) - 1);
+            const auto call = static_cast<std::size_t>(entry.get_int("call", 0, 65535));
+            std::vector<Node> inputs;
+            const Json* calls = call_inputs[static_cast<std::size_t>(layer)];
+            if (kind == "operation" && calls != nullptr && call < calls->as_array("inputs").size()) {
+                for (const Json& id : calls->as_array("inputs")[call].as_array("inputs"))
+                    inputs.push_back(node_at(id, name));
+            }
             node = tag(*node, tags[static_cast<std::size_t>(layer)], entry.get_string("role"),
-                       static_cast<int>(entry.get_int("call", 0, 65535)));
+                       static_cast<int>(call), std::move(inputs));
         }
         nodes.push_back(*node);
     }

@@ -149,7 +149,7 @@ std::unique_ptr<Model<U>> Model<T>::copy_as() const {
     convert(parameters(), copy->parameters());
     convert(gradients(), copy->gradients());
     convert(constants(), copy->constants());
-    for (const int id : graph_->parameters()) {
+    for (int id = 0; id < graph_->size(); ++id) {
         if (frozen_[static_cast<std::size_t>(id)]) copy->set_frozen((*graph_)[id].name, true);
     }
     copy->metadata = metadata;
@@ -176,7 +176,10 @@ std::shared_ptr<const void> Model<T>::owner() const {
 template <class T>
 void Model<T>::set_frozen(std::string_view parameter, bool frozen) {
     const int id = graph_->find(parameter);
-    if (id < 0 || (*graph_)[id].kind != NodeKind::parameter) {
+    const bool known =
+        id >= 0 && ((*graph_)[id].kind == NodeKind::parameter ||
+                    ((*graph_)[id].kind == NodeKind::constant && graph_->node(id).data().layer));
+    if (!known) {
         throw ArgumentError("freeze: no parameter is named '" + std::string(parameter) + "'");
     }
     frozen_[static_cast<std::size_t>(id)] = frozen;

@@ -33,6 +33,7 @@ Plan::Plan(std::shared_ptr<const Graph> graph, std::vector<int> results, int los
     }
     find_gradients(trained);
     make_steps();
+    find_states(trained);
     place_buffers();
 }
 
@@ -46,7 +47,9 @@ void Plan::find_gradients(const std::vector<bool>& trained) {
     for (int id = 0; id < graph.size(); ++id) {
         const GraphNode& node = graph[id];
         const bool fed = node.kind == NodeKind::input || node.kind == NodeKind::placeholder;
-        varies[at(id)] = trained[at(id)] || (fed && options_.input_gradients && node.dtype == DType::real);
+        const bool parameter = node.kind == NodeKind::parameter;
+        varies[at(id)] =
+            (parameter && trained[at(id)]) || (fed && options_.input_gradients && node.dtype == DType::real);
         for (std::size_t i = 0; i < node.inputs.size(); ++i) {
             if (varies[at(node.inputs[i])] && node.op->differentiable(i)) varies[at(id)] = true;
         }
@@ -136,6 +139,26 @@ void Plan::make_steps() {
         const std::int64_t cost = step.op->cost(operands, graph[step.node].shape);
         forward_cost_ += cost;
         backward_cost_ += cost * std::accumulate(step.wanted.begin(), step.wanted.end(), std::int64_t{0});
+    }
+}
+
+// What a step changes besides its result, if that is not frozen.
+void Plan::find_states(const std::vector<bool>& trained) {
+    for (Step& step : steps_) {
+        for (const std::size_t operand : step.op->states()) {
+            const int id = step.inputs[operand];
+            const GraphNode& node = (*graph_)[id];
+            if (node.kind != NodeKind::constant) {
+                throw GraphError("'" + (*graph_)[step.node].name + "': operand " + std::to_string(operand) +
+                                 " is changed by training, so it must be a constant, but '" + node.name +
+                                 "' is none");
+            }
+            if (trained[at(id)])
+                step.states.push_back(operand);
+            else
+                step.frozen = true;
+        }
+        if (step.frozen) step.states.clear();
     }
 }
 

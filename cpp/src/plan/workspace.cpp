@@ -46,9 +46,13 @@ Workspace<T>::Workspace(std::shared_ptr<const Plan> plan, Storage<T> storage, in
         record.cost = step.op->cost(record.operands, graph[step.node].shape);
         records_.push_back(std::move(record));
     }
-    for (const Record& record : records_) forward_.push_back(&record);
+    for (Record& record : records_) {
+        forward_.push_back(&record);
+        if (record.op->is_random()) drawing_.push_back(&record);
+    }
     for (std::size_t s = records_.size(); s-- > 0;) {
         if (plan_->steps()[s].backward) backward_.push_back(&records_[s]);
+        if (!plan_->steps()[s].states.empty()) changing_.push_back(&records_[s]);
     }
 }
 
@@ -102,6 +106,9 @@ void Workspace<T>::bind_step(std::size_t s) {
                                : delta(id);
         }
     }
+    record.states.clear();
+    for (const std::size_t operand : step.states)
+        record.states.push_back(constant(graph[step.inputs[operand]]));
     const Shape& shape = graph[step.node].shape;
     std::int64_t offset = layout_.repeated_offsets[s];
     for (std::size_t k = 0; k < step.repeated.size(); ++k) {
@@ -125,6 +132,7 @@ void Workspace<T>::bind_step(std::size_t s) {
     }
     run.shared = cut(arena_, layout_.shared_offset, step.op->shared_size(operands, shape, batch_));
     run.scratch = member_scratch_;
+    run.states = record.states;
     run.batch = batch_;
     record.work = record.cost * batch_;
 }
@@ -135,10 +143,18 @@ std::span<T> Workspace<T>::value(int id) {
     const std::size_t offset = static_cast<std::size_t>(node.offset);
     const std::size_t size = static_cast<std::size_t>(node.shape.size());
     if (node.kind == NodeKind::parameter) return storage_.parameters.subspan(offset, size);
-    if (node.kind == NodeKind::constant) return storage_.constants.subspan(offset, size);
+    if (node.kind == NodeKind::constant) return constant(node);
     const int slot = plan_->value_slots()[at(id)];
     if (slot < 0) return {};
     return cut(arena_, layout_.offsets[at(slot)], elements(node.shape, batch_));
+}
+
+template <class T>
+std::span<T> Workspace<T>::constant(const GraphNode& node) {
+    const auto own = static_cast<std::int64_t>(storage_.constants.size());
+    const std::span<T> flat = node.offset < own ? storage_.constants : storage_.further;
+    return flat.subspan(static_cast<std::size_t>(node.offset < own ? node.offset : node.offset - own),
+                        static_cast<std::size_t>(node.shape.size()));
 }
 
 template <class T>
@@ -163,9 +179,26 @@ void Workspace<T>::prepare(bool training, bool accumulate) {
 }
 
 template <class T>
+void Workspace<T>::draw(const RandomKey& key) {
+    for (Record* record : drawing_) {
+        // a graph has at most 65,536 nodes in a file, so nodes and passes do not meet
+        const auto node =
+            static_cast<std::uint32_t>(plan_->steps()[at(static_cast<int>(record - records_.data()))].node);
+        record->run.key = key;
+        record->run.key.stream = key.stream << 18 | node;
+    }
+}
+
+template <class T>
+void Workspace<T>::commit() {
+    for (const Record* record : changing_) record->op->commit(record->run);
+}
+
+template <class T>
 void Workspace<T>::set_mode() {
-    for (Record& record : records_) {
-        record.run.training = training_;
+    for (std::size_t s = 0; s < records_.size(); ++s) {
+        Record& record = records_[s];
+        record.run.training = training_ && !plan_->steps()[s].frozen;
         record.run.accumulate = accumulate_ ? record.accumulate_parameters : record.accumulate;
     }
 }

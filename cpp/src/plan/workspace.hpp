@@ -17,6 +17,7 @@ namespace retrograd {
 template <class T>
 struct Storage {  // what outlives a workspace: the model's flat buffers
     std::span<T> parameters, gradients, constants;
+    std::span<T> further;  // constants of a longer graph than the model's
 };
 
 template <class T>
@@ -43,6 +44,13 @@ class Workspace {
     // by one thread, with a barrier (or the beginning of the region) behind it.
     void prepare(bool training, bool accumulate);
 
+    // Whose random numbers the next pass draws: seed, step, and as `stream` the pass within that step. Called
+    // like prepare().
+    void draw(const RandomKey& key);
+
+    // Changes the states of the operations by what the last forward has seen; by one thread.
+    void commit();
+
     [[nodiscard]] T loss() const { return *loss_; }
 
     // Every member of a team calls these; they end with a barrier.
@@ -53,6 +61,7 @@ class Workspace {
     struct Record;
 
     void bind_step(std::size_t s);
+    [[nodiscard]] std::span<T> constant(const GraphNode& node);
     void set_mode();
     void add_repeated(const Record& record, const Member& member);
 
@@ -75,11 +84,13 @@ class Workspace {
         std::vector<std::span<T>> dx;
         std::vector<std::uint8_t> accumulate,
             accumulate_parameters;  // the second: parameters keep what they have
-        std::vector<std::span<T>> repeated;
+        std::vector<std::span<T>> repeated, states;
         std::span<const int> repeated_operands;
     };
     std::vector<Record> records_;
     std::vector<const Record*> forward_, backward_;  // in the order in which they run
+    std::vector<Record*> drawing_;                   // those that read their key
+    std::vector<const Record*> changing_;            // those with states to commit
     std::vector<std::span<T>> member_scratch_;
     T *loss_ = nullptr, *loss_delta_ = nullptr;
     bool training_ = false, accumulate_ = false;

@@ -28,6 +28,7 @@ class Epoch {
           total_(options.rows ? static_cast<std::int64_t>(options.rows->size()) : feeds_.rows()),
           batch_size_(std::min(options.batch_size, total_)) {
         if (total_ == 0) throw ShapeError("x: there are no rows to train on");
+        program_.expect_samples(total_ % batch_size_ == 0 ? batch_size_ : total_ % batch_size_);
         choose_order();
         if (options_.collect) {
             for (const int id : s_.model->outputs()) {
@@ -52,6 +53,7 @@ class Epoch {
         workspace_ = &program_.workspace(most);
         s_.stop = false;
         s_.phase = Phase::idle;
+        s_.pass = 0;
         s_.updater.forget();
         s_.threads_used = 0;
         next_batch();
@@ -94,6 +96,7 @@ class Epoch {
     void next_batch() {
         rows_ = {order_.empty() ? nullptr : order_.data() + done_, done_,
                  std::min(batch_size_, total_ - done_)};
+        workspace_->draw(s_.draw_key(s_.pass));
         if (rows_.count == workspace_->batch() && !readers_.empty()) return;
         workspace_->bind(rows_.count);
         workspace_->prepare(true, false);
@@ -182,6 +185,7 @@ class Epoch {
         mass_ += weight;
         penalty_ += sums.penalty;
         norm_ += sums.norm;
+        workspace_->commit();
         s_.last_loss = loss();
         s_.last_penalty = sums.penalty;
         s_.last_norm = sums.norm;

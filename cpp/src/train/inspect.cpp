@@ -20,6 +20,7 @@ void TrainerState<T>::throw_non_finite(const Batch& batch, const FeedList& feeds
     BadRow bad;
     workspace.bind(rows.count);
     workspace.prepare(true, false);
+    workspace.draw(draw_key(pass));
     gather(feeds.feeds(), rows, workspace, member, bad);
     workspace.forward(member);
     std::string where;
@@ -154,8 +155,10 @@ TraceResult<T> Trainer<T>::trace(const Batch& batch) {
     BadRow bad;
     // A trace leaves no mark: the gradients that the user has stay.
     const std::vector<T> gradients(s.model->gradients().begin(), s.model->gradients().end());
+    program.expect_samples(rows.count);
     workspace.bind(rows.count);
     workspace.prepare(true, false);
+    workspace.draw(s.draw_key(0));
     gather(feeds.feeds(), rows, workspace, member, bad);
     if (bad.any()) throw_bad_row<T>(feeds.feeds(), rows, bad);
     workspace.forward(member);

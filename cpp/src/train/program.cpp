@@ -14,8 +14,10 @@ Program<T>::Program(const Model<T>& model, std::shared_ptr<const LossGraph> loss
     const Graph& graph = *loss_->graph;
     std::vector<bool> trained(static_cast<std::size_t>(graph.size()), false);
     if (use != Use::evaluate) {
-        for (const int id : graph.parameters()) {
-            trained[static_cast<std::size_t>(id)] = !model.frozen()[static_cast<std::size_t>(id)];
+        for (const auto* list : {&model.graph()->parameters(), &model.graph()->constants()}) {
+            for (const int id : *list) {
+                trained[static_cast<std::size_t>(id)] = !model.frozen()[static_cast<std::size_t>(id)];
+            }
         }
     }
     std::vector<int> results;
@@ -30,20 +32,37 @@ Program<T>::Program(const Model<T>& model, std::shared_ptr<const LossGraph> loss
     plan_ =
         std::make_shared<const Plan>(loss_->graph, std::move(results), loss_->loss, trained, plan_options);
 
-    constants_ = AlignedBuffer<T>(graph.constant_count());
+    // The loss brings constants of its own; the model's are read where they are.
+    const std::int64_t own = model.graph()->constant_count();
+    further_ = AlignedBuffer<T>(graph.constant_count() - own);
     for (const int id : graph.constants()) {
         const GraphNode& node = graph[id];
+        if (node.offset < own) continue;
         initialise<T>(graph.node(id).data().initial, node.shape, {},
-                      constants_.span().subspan(static_cast<std::size_t>(node.offset),
-                                                static_cast<std::size_t>(node.shape.size())));
+                      further_.span().subspan(static_cast<std::size_t>(node.offset - own),
+                                              static_cast<std::size_t>(node.shape.size())));
     }
-    std::ranges::copy(model.constants(), constants_.begin());
-    storage_ = {model.parameters(), model.gradients(), constants_.span()};
+    storage_ = {model.parameters(), model.gradients(), model.constants(), further_.span()};
 }
 
 template <class T>
 std::int64_t Program<T>::cost(std::int64_t batch) const {
     return (plan_->forward_cost() + plan_->backward_cost()) * batch;
+}
+
+template <class T>
+void Program<T>::expect_samples(std::int64_t rows) const {
+    const Graph& graph = *loss_->graph;
+    for (const Step& step : plan_->steps()) {
+        const std::int64_t least = step.frozen ? 1 : step.op->least_batch(graph.operands(step.node));
+        if (step.fused < 0 && rows < least) {
+            throw ShapeError(graph[step.node].name + ": a training batch of " + std::to_string(rows) +
+                             (rows == 1 ? " sample" : " samples") + " has too few numbers for " +
+                             std::string(step.op->name()) + ", which needs at least " +
+                             std::to_string(least) +
+                             "; choose a batch_size that leaves no single row, or freeze the layer");
+        }
+    }
 }
 
 template <class T>

@@ -24,6 +24,9 @@ class Program {
     [[nodiscard]] const LossGraph& loss() const { return *loss_; }
     [[nodiscard]] std::int64_t cost(std::int64_t batch) const;  // multiply-adds of all that it runs
 
+    // Throws ShapeError where an operation cannot be trained with so few rows.
+    void expect_samples(std::int64_t rows) const;
+
     // The workspace for so many members; made anew where the number changes.
     Workspace<T>& workspace(int members);
     [[nodiscard]] Workspace<T>& workspace() { return *workspace_; }
@@ -32,7 +35,7 @@ class Program {
     std::shared_ptr<const LossGraph> loss_;
     std::shared_ptr<const Plan> plan_;
     Storage<T> storage_;
-    AlignedBuffer<T> constants_;
+    AlignedBuffer<T> further_;  // constants of the loss
     std::unique_ptr<Workspace<T>> workspace_;
 };
 

@@ -42,8 +42,10 @@ double Trainer<T>::forward(const Batch& batch) {
     Workspace<T>& workspace =
         program.workspace(choose_threads(s.options.threads, program.cost(feeds.rows())));
     s.phase = Phase::idle;
+    program.expect_samples(feeds.rows());
     workspace.bind(feeds.rows());
     workspace.prepare(true, false);
+    workspace.draw(s.draw_key(s.pass));
     const Rows rows{nullptr, 0, feeds.rows()};
     BadRow bad;
     s.threads_used = run_team(workspace.members(), [&](const Member& member) {
@@ -55,6 +57,7 @@ double Trainer<T>::forward(const Batch& batch) {
     s.last_loss = static_cast<double>(workspace.loss());
     if (!std::isfinite(s.last_loss)) s.throw_non_finite(batch, feeds, rows, "forward");
     s.phase = Phase::forward;
+    ++s.pass;
     return s.last_loss;
 }
 
@@ -98,6 +101,8 @@ void Trainer<T>::update() {
             "; the parameters are as before that step. A smaller lr, clip_norm= or scaled inputs "
             "usually help");
     }
+    s.train.program->workspace().commit();
+    s.pass = 0;
     ++s.iteration;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <retrograd/error.hpp>
+#include <retrograd/random.hpp>
 #include <retrograd/trainer.hpp>
 
 #include "nn/batch.hpp"
@@ -81,6 +82,7 @@ struct TrainerState {
 
     std::atomic<bool> busy{false}, stop{false};
     std::int64_t iteration = 0, epoch = 0;
+    std::uint32_t pass = 0;  // how often forward was called for the next update
     Phase phase = Phase::idle;
     double last_loss = 0, last_penalty = 0, last_norm = 0;
     typename Updater<T>::Sums sums;
@@ -117,6 +119,11 @@ struct TrainerState {
             std::ranges::fill(model->gradients(), T(0));  // what is frozen has none
         }
         return *compiled.program;
+    }
+
+    // Of the random numbers in a pass for the next update.
+    [[nodiscard]] RandomKey draw_key(std::uint32_t n) const {
+        return {options.seed, Purpose::dropout, n, static_cast<std::uint32_t>(iteration)};
     }
 
     [[nodiscard]] double rate() const { return schedule.at(iteration, epoch); }

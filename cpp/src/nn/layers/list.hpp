@@ -1,0 +1,22 @@
+// One builder for each kind of layer; nn/layers.cpp lists them.
+#pragma once
+
+#include <retrograd/graph.hpp>
+
+namespace retrograd {
+
+class LayerCall;
+
+// dense.cpp
+Node build_dense(LayerCall&);
+Node build_activation(LayerCall&);
+
+// shapes.cpp
+Node build_flatten(LayerCall&);
+Node build_reshape(LayerCall&);
+Node build_rescale(LayerCall&);
+Node build_add(LayerCall&);
+Node build_multiply(LayerCall&);
+Node build_concatenate(LayerCall&);
+
+}  // namespace retrograd

@@ -1,0 +1,26 @@
+"""Layers: functions from nodes to nodes that bring their own parameters.
+
+>>> dense = rg.Dense(64, activation="relu")
+>>> h = dense(x)                            # makes dense.weight and dense.bias
+>>> k = dense(h2)                           # the same weight and bias again
+
+A layer object is a description; the parameters it made belong to the model that is built of the nodes.
+"""
+
+from __future__ import annotations
+
+from retrograd.layers.base import Layer
+from retrograd.layers.dense import Activation, Dense
+from retrograd.layers.shapes import Add, Concatenate, Flatten, Multiply, Rescale, Reshape
+
+__all__ = [
+    "Activation",
+    "Add",
+    "Concatenate",
+    "Dense",
+    "Flatten",
+    "Layer",
+    "Multiply",
+    "Rescale",
+    "Reshape",
+]

@@ -1,0 +1,129 @@
+"""Layers and operations have no formula of their own in reference.py: here each has a call and its NumPy.
+
+A name may stand several times, with a word behind a colon: "Conv2D:stride". Each is walked through every
+property by ``test_contract.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import reference as ref
+import retrograd as rg
+from retrograd import ops
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Row:
+    make: Callable[..., rg.Node]
+    value: Callable[..., Array]
+    shapes: tuple[tuple[int, ...], ...] = ((3, 4),)  # of a sample of each input
+    differentiable: bool = True
+    draw: Callable[[np.random.Generator, tuple[int, ...]], Array] | None = None
+    index: bool = False  # the last input holds indices 0..3
+
+
+def _positive(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return rng.uniform(0.5, 2.0, size=shape)
+
+
+def _two(make: Callable[..., rg.Node], value: Callable[..., Array], **options: Any) -> Row:
+    return Row(make, value, shapes=((3, 4), (3, 4)), **options)
+
+
+def _flag(value: Callable[..., Array]) -> Callable[..., Array]:
+    return lambda *x: value(*x).astype(np.float64)
+
+
+W = np.linspace(-1.0, 1.0, 20).reshape(5, 4)
+B = np.linspace(0.3, -0.2, 5)
+
+LAYERS: dict[str, Row] = {
+    "Dense": Row(
+        lambda x: rg.Dense(5, activation="tanh", weight_init=W, bias_init=B)(x),
+        lambda x: np.tanh(x @ W.T + B),
+        shapes=((4,),),
+    ),
+    "Activation": Row(lambda x: rg.Activation("sigmoid")(x), ref.sigmoid),
+    "Flatten": Row(lambda x: rg.Flatten()(x), lambda x: x.reshape(len(x), -1)),
+    "Reshape": Row(lambda x: rg.Reshape((2, -1))(x), lambda x: x.reshape(len(x), 2, 6)),
+    "Rescale": Row(lambda x: rg.Rescale(0.5, offset=-1.0)(x), lambda x: x * 0.5 - 1.0),
+    "Add": _two(lambda a, b: rg.Add()(a, b, a), lambda a, b: a + b + a),
+    "Multiply": _two(lambda a, b: rg.Multiply()(a, b), lambda a, b: a * b),
+    "Concatenate": Row(
+        lambda a, b: rg.Concatenate()(a, b),
+        lambda a, b: np.concatenate([a, b], axis=-1),
+        shapes=((3, 4), (3, 2)),
+    ),
+}
+
+OPERATIONS: dict[str, Row] = {
+    "add": _two(ops.add, np.add),
+    "subtract": _two(ops.subtract, np.subtract),
+    "multiply": _two(ops.multiply, np.multiply),
+    "divide": _two(ops.divide, np.divide, draw=_positive),
+    "power": _two(ops.power, np.power, draw=_positive),
+    "maximum": _two(ops.maximum, np.maximum),
+    "minimum": _two(ops.minimum, np.minimum),
+    "matmul": Row(ops.matmul, np.matmul, shapes=((3, 4), (4, 2))),
+    "less": _two(ops.less, _flag(np.less), differentiable=False),
+    "less_equal": _two(ops.less_equal, _flag(np.less_equal), differentiable=False),
+    "greater": _two(ops.greater, _flag(np.greater), differentiable=False),
+    "greater_equal": _two(ops.greater_equal, _flag(np.greater_equal), differentiable=False),
+    "equal": _two(ops.equal, _flag(np.equal), differentiable=False),
+    "not_equal": _two(ops.not_equal, _flag(np.not_equal), differentiable=False),
+    "where": _two(lambda a, b: ops.where(ops.greater(a, 0.0), a, b), lambda a, b: np.where(a > 0, a, b)),
+    "negative": Row(ops.negative, np.negative),
+    "log": Row(ops.log, np.log, draw=_positive),
+    "sqrt": Row(ops.sqrt, np.sqrt, draw=_positive),
+    "square": Row(ops.square, np.square),
+    "abs": Row(ops.abs, np.abs),
+    "sin": Row(ops.sin, np.sin),
+    "cos": Row(ops.cos, np.cos),
+    "arctan": Row(ops.arctan, np.arctan),
+    "clip": Row(lambda x: ops.clip(x, -0.5, 0.75), lambda x: np.clip(x, -0.5, 0.75)),
+    "stop_gradient": Row(ops.stop_gradient, lambda x: x, differentiable=False),
+    "sum": Row(lambda x: ops.sum(x, axis=1), lambda x: x.sum(axis=1)),
+    "mean": Row(lambda x: ops.mean(x, axis=(1, 2), keepdims=True), lambda x: x.mean((1, 2), keepdims=True)),
+    "max": Row(lambda x: ops.max(x, axis=2), lambda x: x.max(axis=2)),
+    "logsumexp": Row(ops.logsumexp, lambda x: np.log(np.exp(x).sum(axis=-1))),
+    "reshape": Row(lambda x: ops.reshape(x, (6, 2)), lambda x: x.reshape(len(x), 6, 2)),
+    "transpose": Row(ops.transpose, lambda x: x.transpose(0, 2, 1)),
+    "concatenate": _two(lambda a, b: ops.concatenate([a, b], 1), lambda a, b: np.concatenate([a, b], 1)),
+    "slice": Row(lambda x: ops.slice(x, 2, 0, None, 2), lambda x: x[:, :, ::2]),
+    "gather": Row(lambda i: ops.gather(rg.Variable(W), i), lambda i: W[i], shapes=((2,),), index=True),
+    "one_hot": Row(
+        lambda i: ops.one_hot(i, 4), lambda i: np.eye(4)[i], shapes=((2,),), index=True, differentiable=False
+    ),
+}
+
+# Operations that layers, losses and operators are made of, without a name in rg.ops.
+INNER_OPERATIONS = {
+    "linear": "z = x W^T + b of a dense layer",
+    "identity": "the activation 'linear'",
+    "flatten": "of saved graphs",
+    "expand": "a number or row that meets every sample",
+    "label_weight": "the share of labels that are not ignored",
+    "weighted_mean": "the mean over the batch",
+}
+
+# Objects of each layer, for their repr.
+LAYER_OBJECTS: dict[str, list[Any]] = {
+    "Dense": [
+        rg.Dense(5),
+        rg.Dense(5, activation="relu", use_bias=False, weight_init="normal(0.02)", name="hidden"),
+        rg.Dense(2, weight_init=np.array([[1.0, 2.0], [3.0, 4.0]]), bias_init="ones"),
+    ],
+    "Activation": [rg.Activation("gelu"), rg.Activation("relu", name="r")],
+    "Flatten": [rg.Flatten(), rg.Flatten(name="f")],
+    "Reshape": [rg.Reshape((2, -1)), rg.Reshape(6)],
+    "Rescale": [rg.Rescale(0.5), rg.Rescale(0.5, offset=-1.0)],
+    "Add": [rg.Add(), rg.Add(name="sum")],
+    "Multiply": [rg.Multiply()],
+    "Concatenate": [rg.Concatenate(), rg.Concatenate(axis=1)],
+}

@@ -53,6 +53,15 @@ LAYERS: dict[str, Row] = {
     "Flatten": Row(lambda x: rg.Flatten()(x), lambda x: x.reshape(len(x), -1)),
     "Reshape": Row(lambda x: rg.Reshape((2, -1))(x), lambda x: x.reshape(len(x), 2, 6)),
     "Rescale": Row(lambda x: rg.Rescale(0.5, offset=-1.0)(x), lambda x: x * 0.5 - 1.0),
+    "BatchNorm": Row(lambda x: rg.BatchNorm()(x), lambda x: x / np.sqrt(1.0 + 1e-5)),
+    "BatchNorm:plain": Row(
+        lambda x: rg.BatchNorm(eps=0.1, affine=False)(x), lambda x: x / np.sqrt(1.1), shapes=((2, 3, 5),)
+    ),
+    "BatchNorm:rows": Row(
+        lambda x: rg.BatchNorm(momentum=0.5)(x), lambda x: x / np.sqrt(1.0 + 1e-5), shapes=((7,),)
+    ),
+    "Dropout": Row(lambda x: rg.Dropout(0.3)(x), lambda x: x),  # predictions drop nothing
+    "Dropout:none": Row(lambda x: rg.Dropout(0.0)(x), lambda x: x),
     "Add": _two(lambda a, b: rg.Add()(a, b, a), lambda a, b: a + b + a),
     "Multiply": _two(lambda a, b: rg.Multiply()(a, b), lambda a, b: a * b),
     "Concatenate": Row(
@@ -119,6 +128,8 @@ LAYER_OBJECTS: dict[str, list[Any]] = {
         rg.Dense(5, activation="relu", use_bias=False, weight_init="normal(0.02)", name="hidden"),
         rg.Dense(2, weight_init=np.array([[1.0, 2.0], [3.0, 4.0]]), bias_init="ones"),
     ],
+    "BatchNorm": [rg.BatchNorm(), rg.BatchNorm(eps=0.001, momentum=0.2, affine=False, name="norm")],
+    "Dropout": [rg.Dropout(0.5), rg.Dropout(0.25, name="d")],
     "Activation": [rg.Activation("gelu"), rg.Activation("relu", name="r")],
     "Flatten": [rg.Flatten(), rg.Flatten(name="f")],
     "Reshape": [rg.Reshape((2, -1)), rg.Reshape(6)],

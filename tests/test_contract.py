@@ -196,6 +196,7 @@ def slope_error(trainer: rg.Trainer, x: Any, y: Any, seed: object) -> float:
     net = trainer.model
     trainer.gradients(x, y)
     gradient = net.flat_gradients.copy()
+    trainer.iteration = 0  # what is drawn by chance is drawn again
     direction = seeded("direction", seed).normal(size=gradient.size)
     direction /= np.linalg.norm(direction)
     at_rest = net.flat_parameters.copy()

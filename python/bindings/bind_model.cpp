@@ -38,7 +38,7 @@ std::int64_t cost_of(const Graph& graph, const std::vector<int>& given, int resu
 std::vector<LayerInfo> layers_of(const Graph& graph) {
     std::vector<LayerInfo> infos;
     for (const GraphLayer& layer : graph.layers()) {
-        LayerInfo info{.name = layer.name, .kind = layer.kind, .config = layer.config};
+        LayerInfo info{layer.name, layer.kind, layer.config, {}, {}, {}, {}, {}, 0};
         for (const auto& [role, id] : layer.parameters) info.parameters[role] = graph[id].name;
         for (const auto& [role, id] : layer.buffers) info.buffers[role] = graph[id].name;
         for (const auto& [role, id] : layer.calls.front()) info.nodes[role] = graph[id].name;

@@ -39,7 +39,18 @@ from retrograd.errors import (
 )
 from retrograd.graph import Input, Node, Placeholder, Variable, constant
 from retrograd.history import History
-from retrograd.layers import Activation, Add, Concatenate, Dense, Flatten, Multiply, Rescale, Reshape
+from retrograd.layers import (
+    Activation,
+    Add,
+    BatchNorm,
+    Concatenate,
+    Dense,
+    Dropout,
+    Flatten,
+    Multiply,
+    Rescale,
+    Reshape,
+)
 from retrograd.losses import (
     BinaryCrossEntropy,
     CosineSimilarity,
@@ -68,12 +79,14 @@ __all__ = [
     "AdamW",
     "Add",
     "ArgumentError",
+    "BatchNorm",
     "BinaryCrossEntropy",
     "Concatenate",
     "CosineSimilarity",
     "CrossEntropy",
     "DTypeError",
     "Dense",
+    "Dropout",
     "FileFormatError",
     "Flatten",
     "GraphError",

@@ -264,7 +264,7 @@ class Trainer:
 
     @property
     def iteration(self) -> int:
-        """How many updates were made. Settable: optimizers and schedules count by it."""
+        """How many updates were made. Settable: optimizers, schedules and dropout count by it."""
         return self._core.iteration
 
     @iteration.setter

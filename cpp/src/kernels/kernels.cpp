@@ -1,7 +1,9 @@
 // The kernels of one instruction set. Compiled once for each, with RG_ISA set to its name. All that the
 // headers of this folder define has internal linkage, and the two tables are all that leaves: the linker can
 // never give one machine the code of another.
+#include "kernels/columns.hpp"
 #include "kernels/convert.hpp"
+#include "kernels/dropout.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/losses.hpp"
@@ -38,6 +40,11 @@ constexpr Kernels<T> make_table() {
     table.max = &max_all<T>;
     table.max_abs = &max_magnitude<T>;
     table.sum_columns = &sum_columns<T>;
+    table.square_deviations = &square_deviations<T>;
+    table.deviation_sums = &deviation_sums<T>;
+    table.scale_columns = &scale_columns<T>;
+    table.scale_columns_backward = &scale_columns_backward<T>;
+    table.dropout = &dropout<T>;
     table.add = &add<T>;
     table.scale = &scale<T>;
     table.penalty_gradient = &penalty_gradient<T>;

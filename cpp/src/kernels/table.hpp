@@ -98,6 +98,14 @@ struct UpdateKernel {
      double clip);
 };
 
+// What every number of a pass is drawn with: Philox's key, and its counter but for the lowest word.
+struct RandomWords {
+    std::uint32_t key[2];
+    std::uint32_t counter[3];
+};
+
+inline constexpr std::int64_t drawn_together = 64;  // elements
+
 enum class Source : std::uint8_t { f32, f64, u8 };  // element types with a fast way into a batch
 constexpr int source_count = 3;
 
@@ -145,6 +153,25 @@ struct Kernels {
     // column.
     void (*sum_columns)(const T* x, std::int64_t row, std::int64_t rows, std::int64_t columns, T* y,
                         bool accumulate);
+
+    // Columns with a mean each. `row` is the step from row to row, where it is not `columns`.
+    // y[j] = sum over i of (x[i, j] - mean[j])^2
+    void (*square_deviations)(const T* x, std::int64_t row, std::int64_t rows, std::int64_t columns,
+                              const T* mean, T* y);
+    // sums[j] = sum over i of d[i, j], and products[j] = sum over i of d[i, j] (x[i, j] - mean[j])
+    void (*deviation_sums)(const T* d, const T* x, std::int64_t row, std::int64_t rows, std::int64_t columns,
+                           const T* mean, T* sums, T* products);
+    // y = (x - mean) scale + shift
+    void (*scale_columns)(const T* x, std::int64_t rows, std::int64_t columns, const T* mean, const T* scale,
+                          const T* shift, T* y);
+    // dx = d a + (x - mean) b + c, or dx += that
+    void (*scale_columns_backward)(const T* d, const T* x, std::int64_t rows, std::int64_t columns,
+                                   const T* mean, const T* a, const T* b, const T* c, T* dx, bool accumulate);
+
+    // y = 0 where the random number of an element is below the threshold, else x scale; or y += that. x[0] is
+    // element `first` of the array, which is a multiple of drawn_together.
+    void (*dropout)(const RandomWords&, std::uint32_t threshold, T scale, std::int64_t first, const T* x,
+                    T* y, std::int64_t n, bool accumulate);
 
     void (*add)(const T* x, T* y, std::int64_t n);  // y += x
     void (*scale)(const T* x, T factor, T* y, std::int64_t n,

@@ -18,11 +18,20 @@ struct Builder {
     Node (*build)(LayerCall&);
 };
 
+// clang-format off
 constexpr Builder builders[] = {
-    {"dense", build_dense},       {"activation", build_activation},   {"flatten", build_flatten},
-    {"reshape", build_reshape},   {"rescale", build_rescale},         {"add", build_add},
-    {"multiply", build_multiply}, {"concatenate", build_concatenate},
+    {"dense", build_dense},
+    {"activation", build_activation},
+    {"flatten", build_flatten},
+    {"reshape", build_reshape},
+    {"rescale", build_rescale},
+    {"add", build_add},
+    {"multiply", build_multiply},
+    {"concatenate", build_concatenate},
+    {"batch_norm", build_batch_norm},
+    {"dropout", build_dropout},
 };
+// clang-format on
 
 }  // namespace
 

@@ -34,6 +34,9 @@ OpPtr make_gather(const Attributes&);
 OpPtr make_softmax(const Attributes&);
 OpPtr make_log_softmax(const Attributes&);
 
+OpPtr make_batch_norm(const Attributes&);
+OpPtr make_dropout(const Attributes&);
+
 OpPtr make_loss(std::string_view name, const Attributes&);  // the family of the table: huber, hinge, ...
 OpPtr make_cross_entropy(const Attributes&);
 OpPtr make_label_weight(const Attributes&);

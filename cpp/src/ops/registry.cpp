@@ -35,6 +35,8 @@ constexpr Entry entries[] = {
     {"gather", make_gather},
     {"softmax", make_softmax},
     {"log_softmax", make_log_softmax},
+    {"batch_norm", make_batch_norm},
+    {"dropout", make_dropout},
     {"cross_entropy", make_cross_entropy},
     {"label_weight", make_label_weight},
     {"weighted_mean", make_weighted_mean},

@@ -53,7 +53,7 @@ class Epoch {
         workspace_ = &program_.workspace(most);
         s_.stop = false;
         s_.phase = Phase::idle;
-        s_.pass = 0;
+        s_.begin_update();
         s_.updater.forget();
         s_.threads_used = 0;
         next_batch();
@@ -96,7 +96,7 @@ class Epoch {
     void next_batch() {
         rows_ = {order_.empty() ? nullptr : order_.data() + done_, done_,
                  std::min(batch_size_, total_ - done_)};
-        workspace_->draw(s_.draw_key(s_.pass));
+        workspace_->draw(s_.draw_key());
         if (rows_.count == workspace_->batch() && !readers_.empty()) return;
         workspace_->bind(rows_.count);
         workspace_->prepare(true, false);

@@ -20,7 +20,7 @@ void TrainerState<T>::throw_non_finite(const Batch& batch, const FeedList& feeds
     BadRow bad;
     workspace.bind(rows.count);
     workspace.prepare(true, false);
-    workspace.draw(draw_key(pass));
+    workspace.draw(draw_key());
     gather(feeds.feeds(), rows, workspace, member, bad);
     workspace.forward(member);
     std::string where;
@@ -158,7 +158,7 @@ TraceResult<T> Trainer<T>::trace(const Batch& batch) {
     program.expect_samples(rows.count);
     workspace.bind(rows.count);
     workspace.prepare(true, false);
-    workspace.draw(s.draw_key(0));
+    workspace.draw(s.draw_key());
     gather(feeds.feeds(), rows, workspace, member, bad);
     if (bad.any()) throw_bad_row<T>(feeds.feeds(), rows, bad);
     workspace.forward(member);

@@ -41,11 +41,13 @@ double Trainer<T>::forward(const Batch& batch) {
     const FeedList feeds(batch, s.model->inputs(), program.loss(), program.plan());
     Workspace<T>& workspace =
         program.workspace(choose_threads(s.options.threads, program.cost(feeds.rows())));
+    if (s.gathered) ++s.pass;  // another batch for the same update
+    s.gathered = false;
     s.phase = Phase::idle;
     program.expect_samples(feeds.rows());
     workspace.bind(feeds.rows());
     workspace.prepare(true, false);
-    workspace.draw(s.draw_key(s.pass));
+    workspace.draw(s.draw_key());
     const Rows rows{nullptr, 0, feeds.rows()};
     BadRow bad;
     s.threads_used = run_team(workspace.members(), [&](const Member& member) {
@@ -57,7 +59,6 @@ double Trainer<T>::forward(const Batch& batch) {
     s.last_loss = static_cast<double>(workspace.loss());
     if (!std::isfinite(s.last_loss)) s.throw_non_finite(batch, feeds, rows, "forward");
     s.phase = Phase::forward;
-    ++s.pass;
     return s.last_loss;
 }
 
@@ -77,6 +78,7 @@ void Trainer<T>::backward(bool accumulate) {
     s.last_penalty = s.sums.penalty;
     s.last_norm = s.sums.norm;
     s.phase = Phase::backward;
+    s.gathered = true;
 }
 
 template <class T>
@@ -102,7 +104,7 @@ void Trainer<T>::update() {
             "usually help");
     }
     s.train.program->workspace().commit();
-    s.pass = 0;
+    s.begin_update();
     ++s.iteration;
 }
 
@@ -135,6 +137,7 @@ void Trainer<T>::set_iteration(std::int64_t iteration) {
     if (iteration < 0)
         throw ArgumentError("iteration: expected at least 0, got " + std::to_string(iteration));
     state_->iteration = iteration;
+    state_->begin_update();
 }
 template <class T>
 std::int64_t Trainer<T>::epoch() const {

@@ -82,7 +82,8 @@ struct TrainerState {
 
     std::atomic<bool> busy{false}, stop{false};
     std::int64_t iteration = 0, epoch = 0;
-    std::uint32_t pass = 0;  // how often forward was called for the next update
+    std::uint32_t pass = 0;  // batches that went backward for the next update, before this one
+    bool gathered = false;   // this one went backward
     Phase phase = Phase::idle;
     double last_loss = 0, last_penalty = 0, last_norm = 0;
     typename Updater<T>::Sums sums;
@@ -121,9 +122,15 @@ struct TrainerState {
         return *compiled.program;
     }
 
+    // What is drawn from now on is drawn for the iteration's first batch.
+    void begin_update() {
+        pass = 0;
+        gathered = false;
+    }
+
     // Of the random numbers in a pass for the next update.
-    [[nodiscard]] RandomKey draw_key(std::uint32_t n) const {
-        return {options.seed, Purpose::dropout, n, static_cast<std::uint32_t>(iteration)};
+    [[nodiscard]] RandomKey draw_key() const {
+        return {options.seed, Purpose::dropout, pass, static_cast<std::uint32_t>(iteration)};
     }
 
     [[nodiscard]] double rate() const { return schedule.at(iteration, epoch); }

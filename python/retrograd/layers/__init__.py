@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from retrograd.layers.base import Layer
 from retrograd.layers.dense import Activation, Dense
+from retrograd.layers.normalisation import BatchNorm, Dropout
 from retrograd.layers.shapes import Add, Concatenate, Flatten, Multiply, Rescale, Reshape
 
 __all__ = [
     "Activation",
     "Add",
+    "BatchNorm",
     "Concatenate",
     "Dense",
+    "Dropout",
     "Flatten",
     "Layer",
     "Multiply",

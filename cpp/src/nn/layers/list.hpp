@@ -19,4 +19,8 @@ Node build_add(LayerCall&);
 Node build_multiply(LayerCall&);
 Node build_concatenate(LayerCall&);
 
+// normalisation.cpp
+Node build_batch_norm(LayerCall&);
+Node build_dropout(LayerCall&);
+
 }  // namespace retrograd

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import reference as ref
+import reference_pooling as pooling
 import retrograd as rg
 from retrograd import ops
 
@@ -42,6 +43,7 @@ def _flag(value: Callable[..., Array]) -> Callable[..., Array]:
 
 W = np.linspace(-1.0, 1.0, 20).reshape(5, 4)
 B = np.linspace(0.3, -0.2, 5)
+SEEN = np.stack([np.linspace(-1.0, 3.0, 7), np.full(7, 0.1), np.cos(np.arange(7.0)), np.arange(7.0)], axis=-1)
 
 LAYERS: dict[str, Row] = {
     "Dense": Row(
@@ -68,6 +70,75 @@ LAYERS: dict[str, Row] = {
         lambda a, b: rg.Concatenate()(a, b),
         lambda a, b: np.concatenate([a, b], axis=-1),
         shapes=((3, 4), (3, 2)),
+    ),
+    "MaxPool2D": Row(
+        lambda x: rg.MaxPool2D(2)(x), lambda x: pooling.max_pool(x, (2, 2), (2, 2)), shapes=((4, 6, 3),)
+    ),
+    "MaxPool2D:rest": Row(
+        lambda x: rg.MaxPool2D(2)(x), lambda x: pooling.max_pool(x, (2, 2), (2, 2)), shapes=((5, 7, 2),)
+    ),
+    "MaxPool2D:overlap": Row(
+        lambda x: rg.MaxPool2D(3, stride=2, padding=1)(x),
+        lambda x: pooling.max_pool(x, (3, 3), (2, 2), (1, 1)),
+        shapes=((5, 6, 3),),
+    ),
+    "MaxPool2D:gaps": Row(
+        lambda x: rg.MaxPool2D(2, stride=3)(x),
+        lambda x: pooling.max_pool(x, (2, 2), (3, 3)),
+        shapes=((6, 9, 2),),
+    ),
+    "MaxPool2D:rectangular": Row(
+        lambda x: rg.MaxPool2D((3, 2), stride=(1, 2), padding=(1, 0))(x),
+        lambda x: pooling.max_pool(x, (3, 2), (1, 2), (1, 0)),
+        shapes=((4, 5, 5),),
+    ),
+    "AvgPool2D": Row(
+        lambda x: rg.AvgPool2D(2)(x), lambda x: pooling.avg_pool(x, (2, 2), (2, 2)), shapes=((4, 6, 3),)
+    ),
+    "AvgPool2D:rest": Row(
+        lambda x: rg.AvgPool2D(3)(x), lambda x: pooling.avg_pool(x, (3, 3), (3, 3)), shapes=((4, 8, 2),)
+    ),
+    "AvgPool2D:overlap": Row(
+        lambda x: rg.AvgPool2D(3, stride=2, padding=1)(x),
+        lambda x: pooling.avg_pool(x, (3, 3), (2, 2), (1, 1)),
+        shapes=((5, 6, 3),),
+    ),
+    "AvgPool2D:gaps": Row(
+        lambda x: rg.AvgPool2D(2, stride=3)(x),
+        lambda x: pooling.avg_pool(x, (2, 2), (3, 3)),
+        shapes=((6, 9, 2),),
+    ),
+    "AvgPool2D:rectangular": Row(
+        lambda x: rg.AvgPool2D((2, 4), stride=(2, 1), padding=(1, 2))(x),
+        lambda x: pooling.avg_pool(x, (2, 4), (2, 1), (1, 2)),
+        shapes=((4, 5, 5),),
+    ),
+    "GlobalAvgPool2D": Row(
+        lambda x: rg.GlobalAvgPool2D()(x), lambda x: x.mean(axis=(1, 2)), shapes=((3, 4, 5),)
+    ),
+    "UpSample2D": Row(
+        lambda x: rg.UpSample2D(2)(x), lambda x: pooling.nearest(x, (2, 2)), shapes=((3, 2, 3),)
+    ),
+    "UpSample2D:rectangular": Row(
+        lambda x: rg.UpSample2D((1, 3))(x), lambda x: pooling.nearest(x, (1, 3)), shapes=((2, 3, 2),)
+    ),
+    "UpSample2D:bilinear": Row(
+        lambda x: rg.UpSample2D(2, mode="bilinear")(x),
+        lambda x: pooling.bilinear(x, (2, 2)),
+        shapes=((3, 4, 3),),
+    ),
+    "UpSample2D:bilinear by 3": Row(
+        lambda x: rg.UpSample2D((3, 4), mode="bilinear")(x),
+        lambda x: pooling.bilinear(x, (3, 4)),
+        shapes=((2, 3, 2),),
+    ),
+    "UpSample2D:bilinear of a line": Row(
+        lambda x: rg.UpSample2D((2, 5), mode="bilinear")(x),
+        lambda x: pooling.bilinear(x, (2, 5)),
+        shapes=((1, 4, 9),),
+    ),
+    "Standardize": Row(
+        lambda x: rg.Standardize().adapt(SEEN)(x), lambda x: pooling.standardize(x, SEEN), shapes=((3, 4),)
     ),
 }
 
@@ -119,6 +190,10 @@ INNER_OPERATIONS = {
     "expand": "a number or row that meets every sample",
     "label_weight": "the share of labels that are not ignored",
     "weighted_mean": "the mean over the batch",
+    "max_pool2d": "of the layer MaxPool2D",
+    "avg_pool2d": "of the layer AvgPool2D",
+    "upsample2d": "of the layer UpSample2D",
+    "standardize": "of the layer Standardize",
 }
 
 # Objects of each layer, for their repr.
@@ -137,4 +212,9 @@ LAYER_OBJECTS: dict[str, list[Any]] = {
     "Add": [rg.Add(), rg.Add(name="sum")],
     "Multiply": [rg.Multiply()],
     "Concatenate": [rg.Concatenate(), rg.Concatenate(axis=1)],
+    "MaxPool2D": [rg.MaxPool2D(2), rg.MaxPool2D((3, 2), stride=(1, 2), padding=1, name="p")],
+    "AvgPool2D": [rg.AvgPool2D(2), rg.AvgPool2D(3, stride=2, padding=(1, 0))],
+    "GlobalAvgPool2D": [rg.GlobalAvgPool2D(), rg.GlobalAvgPool2D(name="g")],
+    "UpSample2D": [rg.UpSample2D(2), rg.UpSample2D((2, 3), mode="bilinear", name="u")],
+    "Standardize": [rg.Standardize(), rg.Standardize(name="s")],
 }

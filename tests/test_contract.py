@@ -73,7 +73,7 @@ SCHEDULE_ARGUMENTS: dict[str, tuple[Any, ...]] = {
 
 
 def snake(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def classes(module: Any, base: type) -> set[str]:

@@ -51,6 +51,8 @@ from retrograd.layers import (
     Rescale,
     Reshape,
 )
+from retrograd.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D, UpSample2D
+from retrograd.layers.standardize import Standardize
 from retrograd.losses import (
     BinaryCrossEntropy,
     CosineSimilarity,
@@ -79,6 +81,7 @@ __all__ = [
     "AdamW",
     "Add",
     "ArgumentError",
+    "AvgPool2D",
     "BatchNorm",
     "BinaryCrossEntropy",
     "Concatenate",
@@ -89,6 +92,7 @@ __all__ = [
     "Dropout",
     "FileFormatError",
     "Flatten",
+    "GlobalAvgPool2D",
     "GraphError",
     "HalfSquaredError",
     "Hinge",
@@ -96,6 +100,7 @@ __all__ = [
     "Huber",
     "Input",
     "KLDivergence",
+    "MaxPool2D",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Model",
@@ -111,8 +116,10 @@ __all__ = [
     "RetrogradError",
     "Sequential",
     "ShapeError",
+    "Standardize",
     "StateError",
     "Trainer",
+    "UpSample2D",
     "Variable",
     "__version__",
     "activations",

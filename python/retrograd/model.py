@@ -15,6 +15,7 @@ from retrograd.data import match_inputs
 from retrograd.errors import ArgumentError, DTypeError, GraphError, ShapeError, StateError
 from retrograd.graph import Node, shape_text
 from retrograd.layers import Layer
+from retrograd.layers.standardize import measured
 from retrograd.metrics import probabilities
 
 if TYPE_CHECKING:
@@ -120,6 +121,25 @@ class BoundLayer:
                     return views[role]
         known = ", ".join([*self._info.parameters, *self._info.buffers]) or "no parameters"
         raise AttributeError(f"layer {self.name!r} has no {role!r}; it has {known}")
+
+    def adapt(self, x: Any) -> None:
+        """Measure the mean and std that a ``Standardize`` layer uses: see ``rg.Standardize``.
+
+        Raises
+        ------
+        GraphError
+            A layer of another kind.
+        ShapeError, DTypeError, ArgumentError
+            x does not fit, is not made of numbers, or has one that is not finite.
+        """
+        if self.kind != "standardize":
+            raise GraphError(f"layer {self.name!r} is {self.kind}, which has nothing to adapt to data")
+        mean, std = measured(self.name, x)
+        if mean.shape != self.mean.shape:
+            raise ShapeError(
+                f"{self.name}: adapt: x has {mean.size} features on its last axis, expected {self.mean.size}"
+            )
+        self.mean[...], self.std[...] = mean, std
 
     @property
     def output(self) -> Node:

@@ -67,7 +67,10 @@ __all__ = [
 
 
 def matmul(a: Operand, b: Operand) -> Node:
-    """a @ b, the sum over a's last axis and b's last but one. [..., n, k] x [..., k, m] -> [..., n, m]"""
+    """a @ b, the sum over a's last axis and b's last but one. [..., n, k] x [..., k, m] -> [..., n, m]
+
+    Axes before the matrices broadcast.
+    """
     return operation("matmul", a, b)
 
 

@@ -7,10 +7,12 @@
 #include "kernels/elementwise.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/losses.hpp"
+#include "kernels/pool.hpp"
 #include "kernels/reduce.hpp"
 #include "kernels/softmax.hpp"
 #include "kernels/sparse.hpp"
 #include "kernels/updates.hpp"
+#include "kernels/upsample.hpp"
 #include "simd/isa.hpp"
 
 namespace retrograd::RG_ISA {
@@ -57,6 +59,13 @@ constexpr Kernels<T> make_table() {
     table.cross_entropy_backward = &cross_entropy_backward<T>;
     table.cross_entropy_soft = &cross_entropy_soft<T>;
     table.cross_entropy_soft_backward = &cross_entropy_soft_backward<T>;
+    table.max_pool = &max_pool<T>;
+    table.max_pool_backward = &max_pool_backward<T>;
+    table.sum_pool = &sum_pool<T>;
+    table.sum_pool_backward = &sum_pool_backward<T>;
+    table.bilinear = &bilinear<T>;
+    table.bilinear_backward = &bilinear_backward<T>;
+    table.bilinear_scratch_size = &bilinear_scratch_size<T>;
     table.convert[static_cast<int>(Source::f32)] = &convert<float, T>;
     table.convert[static_cast<int>(Source::f64)] = &convert<double, T>;
     table.convert[static_cast<int>(Source::u8)] = &convert<std::uint8_t, T>;

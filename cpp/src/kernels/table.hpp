@@ -105,6 +105,18 @@ struct RandomWords {
 };
 
 inline constexpr std::int64_t drawn_together = 64;  // elements
+// Windows over images of rows x columns x channels, one after another in memory. They begin at -padding and
+// then at every stride; what lies outside of the image is no part of them.
+struct Pooling {
+    std::int64_t height, width, channels;
+    std::int64_t windows_h, windows_w;  // how many
+    std::int64_t size_h, size_w, stride_h, stride_w, padding_h, padding_w;
+};
+
+// Images of height x width x channels, and those that are factor times as large.
+struct Upsampling {
+    std::int64_t height, width, channels, factor_h, factor_w;
+};
 
 enum class Source : std::uint8_t { f32, f64, u8 };  // element types with a fast way into a batch
 constexpr int source_count = 3;
@@ -201,6 +213,24 @@ struct Kernels {
     void (*cross_entropy_soft_backward)(const T* p, const T* target, const T* dvalue, T* dz,
                                         std::int64_t rows, std::int64_t columns, T smoothing,
                                         bool accumulate);
+
+    // Rows [row, end) of y, counted through all images: the largest of each window, the first among equals,
+    // and its number in the window, row by row; a NaN is larger than all. Backward: rows of dx, which are
+    // sums of dy in the order of the windows.
+    void (*max_pool)(const Pooling&, const T* x, T* y, T* position, std::int64_t row, std::int64_t end);
+    void (*max_pool_backward)(const Pooling&, const T* dy, const T* position, T* dx, std::int64_t row,
+                              std::int64_t end, bool accumulate);
+    // The same for the sum of each window over a divisor; backward: dx = factor * the sum of dy.
+    void (*sum_pool)(const Pooling&, const T* x, T divisor, T* y, std::int64_t row, std::int64_t end,
+                     bool accumulate);
+    void (*sum_pool_backward)(const Pooling&, const T* dy, T factor, T* dx, std::int64_t row,
+                              std::int64_t end, bool accumulate);
+
+    // Rows [row, end) of y, or of dx, counted through all images. `scratch`: the caller's own.
+    void (*bilinear)(const Upsampling&, const T* x, T* y, T* scratch, std::int64_t row, std::int64_t end);
+    void (*bilinear_backward)(const Upsampling&, const T* dy, T* dx, T* scratch, std::int64_t row,
+                              std::int64_t end, bool accumulate);
+    std::int64_t (*bilinear_scratch_size)(const Upsampling&);
 
     // y[i] = T(x[i]); false where a value is NaN or infinite afterwards.
     bool (*convert[source_count])(const void* x, T* y, std::int64_t n);

@@ -59,7 +59,14 @@ class LayerCall {
         const auto found = layer_.parameters_.find(role);
         if (found != layer_.parameters_.end()) return found->second;
         const auto size = static_cast<std::size_t>(Shape{dims, false}.size());
-        Node node = tag(constant(std::move(dims), std::vector<double>(size, value)), layer_.tag_, role);
+        const auto given = layer_.initial_.find(role);
+        std::vector<double> values =
+            given == layer_.initial_.end() ? std::vector<double>(size, value) : *given->second.values;
+        if (values.size() != size) {
+            throw ShapeError(who() + ": its " + role + " has " + std::to_string(values.size()) +
+                             " elements, but this input needs shape " + Shape{dims, false}.str());
+        }
+        Node node = tag(constant(std::move(dims), std::move(values)), layer_.tag_, role);
         layer_.parameters_.emplace(role, node);
         return node;
     }

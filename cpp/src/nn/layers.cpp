@@ -30,6 +30,11 @@ constexpr Builder builders[] = {
     {"concatenate", build_concatenate},
     {"batch_norm", build_batch_norm},
     {"dropout", build_dropout},
+    {"max_pool2d", build_max_pool2d},
+    {"avg_pool2d", build_avg_pool2d},
+    {"global_avg_pool2d", build_global_avg_pool2d},
+    {"up_sample2d", build_up_sample2d},
+    {"standardize", build_standardize},
 };
 // clang-format on
 

@@ -44,4 +44,9 @@ OpPtr make_weighted_mean(const Attributes&);
 
 OpPtr make_matmul(const Attributes&);
 
+OpPtr make_max_pool2d(const Attributes&);
+OpPtr make_avg_pool2d(const Attributes&);
+OpPtr make_upsample2d(const Attributes&);
+OpPtr make_standardize(const Attributes&);
+
 }  // namespace retrograd

@@ -7,20 +7,36 @@
 // batch of (batch, k) stands for the rows.
 #include "ops/attributes.hpp"
 #include "ops/list.hpp"
-#include "ops/shape_rules.hpp"
-#include "ops/work.hpp"
+#include "ops/strides.hpp"
 
 namespace retrograd {
 
 namespace {
 
-// The products of a run: y[i, j] = a[i, j] b[i, j] for sample i and leading index j. A step of 0: one matrix
-// for all.
+// An operand: how far it is to the next sample (0: one for all) and to the next matrix, and how many of those
+// a sample has.
+struct Matrices {
+    std::int64_t sample_step = 0, step = 0, count = 1;
+};
+
+// The products of a run: y[i, j] = a[i, j] b[i, j] for sample i and leading index j, which is broadcast.
 struct Products {
     std::int64_t m = 1, n = 1, k = 1, samples = 1, lead = 1;
-    std::int64_t a_sample = 0, a_lead = 0, b_sample = 0, b_lead = 0;
+    std::array<Matrices, 2> operands;
+    Strides<2> leading;  // leading index -> matrices of a and b
 
     [[nodiscard]] std::int64_t work() const { return m * n * k; }  // multiply-adds of one
+
+    // Where the matrix of an operand begins.
+    [[nodiscard]] std::int64_t offset(std::size_t operand, std::int64_t i, std::int64_t j) const {
+        const Matrices& x = operands[operand];
+        return i * x.sample_step + (x.count == 1 ? 0 : leading.offsets(j)[operand] * x.step);
+    }
+
+    // Whether the product of leading index j is one of matrix `own` of an operand.
+    [[nodiscard]] bool meets(std::size_t operand, std::int64_t own, std::int64_t j) const {
+        return operands[operand].count == 1 || leading.offsets(j)[operand] == own;
+    }
 
     Products(const Shape& a, const Shape& b, std::int64_t batch) {
         const auto at = [](const Shape& s, std::int64_t from_end) {
@@ -29,17 +45,26 @@ struct Products {
         k = a.last();
         if (a.rank() >= 2) m = at(a, 2);
         if (b.rank() >= 2) n = at(b, 1);
-        const std::int64_t a_count = a.size() / (m * k), b_count = b.size() / (k * n);
         samples = a.batched || b.batched ? batch : 1;
-        lead = std::max(a_count, b_count);
-        if (a_count > 1) a_lead = m * k;
-        if (b_count > 1) b_lead = k * n;
-        if (a.batched) a_sample = a.size();
-        if (b.batched) b_sample = b.size();
-        if (b_sample == 0 && b_lead == 0) {  // one b for all rows of a: one product
-            m *= a_count * (a.batched ? batch : 1);
-            samples = lead = 1;
+        operands = {Matrices{a.batched ? a.size() : 0, m * k, a.size() / (m * k)},
+                    Matrices{b.batched ? b.size() : 0, k * n, b.size() / (k * n)}};
+        if (!b.batched && operands[1].count == 1) {  // one b for all rows of a: one product
+            m *= operands[0].count * (a.batched ? batch : 1);
+            operands[0] = {0, 0, 1};
+            samples = 1;
+            return;
         }
+        const auto size = [](const Shape& s, std::int64_t axis) {
+            return axis < s.rank() ? s.dims[static_cast<std::size_t>(s.rank() - 1 - axis)] : 1;
+        };
+        std::int64_t a_before = 1, b_before = 1;
+        for (std::int64_t axis = 2; axis < std::max(a.rank(), b.rank()); ++axis) {
+            const std::int64_t in_a = size(a, axis), in_b = size(b, axis);
+            leading.push(std::max(in_a, in_b), {in_a == 1 ? 0 : a_before, in_b == 1 ? 0 : b_before});
+            a_before *= in_a;
+            b_before *= in_b;
+        }
+        lead = leading.count();
     }
 };
 
@@ -67,7 +92,9 @@ class MatMul : public OpBase<MatMul> {
                                   " rows; expected equal numbers"));
         }
 
-        const std::vector<std::int64_t> a_lead = leading(a), b_lead = leading(b);
+        std::vector<std::int64_t> a_lead = leading(a), b_lead = leading(b);
+        if (a.batched && !b.batched) meet_batch(b_lead, a_lead.size());
+        if (b.batched && !a.batched) meet_batch(a_lead, b_lead.size());
         if (a.batched && b.batched && (a.rank() != b.rank() || a.rank() < 2)) {
             throw ShapeError(text(who, ": ", both,
                                   ": two operands with a batch axis need the same number of axes, and a "
@@ -79,11 +106,17 @@ class MatMul : public OpBase<MatMul> {
             throw GraphError(
                 text(who, ": ", both, ": a leading axis would meet the batch axis; reshape one of them"));
         }
-        if (!a_lead.empty() && !b_lead.empty() && a_lead != b_lead) {
-            throw ShapeError(
-                text(who, ": ", both, ": leading axes differ; expected equal ones, or none for one operand"));
+        const std::size_t most = std::max(a_lead.size(), b_lead.size());
+        a_lead.insert(a_lead.begin(), most - a_lead.size(), 1);
+        b_lead.insert(b_lead.begin(), most - b_lead.size(), 1);
+        Shape y{{}, a.batched || b.batched};
+        for (std::size_t i = 0; i < most; ++i) {
+            if (a_lead[i] != b_lead[i] && a_lead[i] != 1 && b_lead[i] != 1) {
+                throw ShapeError(text(who, ": ", both, ": leading axes differ, ", a_lead[i], " meets ",
+                                      b_lead[i], "; expected equal ones, or 1"));
+            }
+            y.dims.push_back(std::max(a_lead[i], b_lead[i]));
         }
-        Shape y{a_lead.empty() ? b_lead : a_lead, a.batched || b.batched};
         if (a.rank() >= 2) y.dims.push_back(a.dims[a.dims.size() - 2]);
         if (b.rank() >= 2) y.dims.push_back(b.last());
         return y;
@@ -103,8 +136,8 @@ class MatMul : public OpBase<MatMul> {
         const Products p(r.inputs[0].shape, r.inputs[1].shape, r.batch);
         each_result(p.samples, p.lead, p.work(), member,
                     [&](std::int64_t i, std::int64_t j, const Member& by) {
-                        const Matrix<T> a = matrix(r.x[0].data() + i * p.a_sample + j * p.a_lead, p.k);
-                        const Matrix<T> b = matrix(r.x[1].data() + i * p.b_sample + j * p.b_lead, p.n);
+                        const Matrix<T> a = matrix(r.x[0].data() + p.offset(0, i, j), p.k);
+                        const Matrix<T> b = matrix(r.x[1].data() + p.offset(1, i, j), p.n);
                         T* y = r.y.data() + (i * p.lead + j) * p.m * p.n;
                         multiply(product(p.m, p.n, p.k, a, b, y), scratch(r, member), by);
                     });
@@ -116,22 +149,25 @@ class MatMul : public OpBase<MatMul> {
         const auto dy = [&](std::int64_t i, std::int64_t j) -> const T* {
             return r.dy.data() + (i * p.lead + j) * p.m * p.n;
         };
-        gradient(p, r, 0, p.a_sample, p.a_lead, member,
-                 [&](std::int64_t i, std::int64_t j, T* da, bool accumulate) {
-                     const T* b = r.x[1].data() + i * p.b_sample + j * p.b_lead;
-                     return product(p.m, p.k, p.n, matrix(dy(i, j), p.n), transposed(b, p.n), da, accumulate);
-                 });
-        gradient(p, r, 1, p.b_sample, p.b_lead, member,
-                 [&](std::int64_t i, std::int64_t j, T* db, bool accumulate) {
-                     const T* a = r.x[0].data() + i * p.a_sample + j * p.a_lead;
-                     return product(p.k, p.n, p.m, transposed(a, p.k), matrix(dy(i, j), p.n), db, accumulate);
-                 });
+        gradient(p, r, 0, member, [&](std::int64_t i, std::int64_t j, T* da, bool accumulate) {
+            const T* b = r.x[1].data() + p.offset(1, i, j);
+            return product(p.m, p.k, p.n, matrix(dy(i, j), p.n), transposed(b, p.n), da, accumulate);
+        });
+        gradient(p, r, 1, member, [&](std::int64_t i, std::int64_t j, T* db, bool accumulate) {
+            const T* a = r.x[0].data() + p.offset(0, i, j);
+            return product(p.k, p.n, p.m, transposed(a, p.k), matrix(dy(i, j), p.n), db, accumulate);
+        });
     }
 
   private:
     // The axes before the matrix.
     static std::vector<std::int64_t> leading(const Shape& s) {
         return {s.dims.begin(), s.dims.end() - std::min<std::int64_t>(2, s.rank())};
+    }
+
+    // A leading axis of 1 may meet the batch, as in NumPy, and then is not one of the result's.
+    static void meet_batch(std::vector<std::int64_t>& lead, std::size_t others) {
+        if (lead.size() == others + 1 && lead[0] == 1) lead.erase(lead.begin());
     }
 
     template <class T>
@@ -157,17 +193,21 @@ class MatMul : public OpBase<MatMul> {
 
     // `term(i, j, dx, accumulate)`: what the product y[i, j] adds to the gradient of its operand.
     template <class T, class Product>
-    static void gradient(const Products& p, const Run<T>& r, std::size_t operand, std::int64_t sample_step,
-                         std::int64_t lead_step, const Member& member, Product&& term) {
+    static void gradient(const Products& p, const Run<T>& r, std::size_t operand, const Member& member,
+                         Product&& term) {
         if (r.dx[operand].empty()) return;
-        const std::int64_t samples = sample_step == 0 ? 1 : p.samples, lead = lead_step == 0 ? 1 : p.lead;
-        each_result(samples, lead, p.work() * (p.samples / samples) * (p.lead / lead), member,
+        const Matrices& own = p.operands[operand];
+        const std::int64_t samples = own.sample_step == 0 ? 1 : p.samples;
+        const bool alone = own.count == p.lead;  // each matrix stands in one product of a sample
+        each_result(samples, own.count, p.work() * (p.samples / samples) * (p.lead / own.count), member,
                     [&](std::int64_t i, std::int64_t j, const Member& by) {
-                        T* dx = r.dx[operand].data() + i * sample_step + j * lead_step;
+                        T* dx = r.dx[operand].data() + i * own.sample_step + j * own.step;
                         bool accumulate = r.accumulate[operand] != 0;
                         for (std::int64_t s = i; s < p.samples; s += samples) {
-                            for (std::int64_t l = j; l < p.lead; l += lead, accumulate = true) {
+                            for (std::int64_t l = alone ? j : 0; l < (alone ? j + 1 : p.lead); ++l) {
+                                if (!alone && !p.meets(operand, j, l)) continue;
                                 multiply(term(s, l, dx, accumulate), scratch(r, member), by);
+                                accumulate = true;
                             }
                         }
                     });

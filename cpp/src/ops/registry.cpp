@@ -40,6 +40,10 @@ constexpr Entry entries[] = {
     {"cross_entropy", make_cross_entropy},
     {"label_weight", make_label_weight},
     {"weighted_mean", make_weighted_mean},
+    {"max_pool2d", make_max_pool2d},
+    {"avg_pool2d", make_avg_pool2d},
+    {"upsample2d", make_upsample2d},
+    {"standardize", make_standardize},
 };
 
 // Letters to insert, remove or change to make b of a.

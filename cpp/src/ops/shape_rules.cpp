@@ -76,7 +76,6 @@ Shape broadcast_shapes(std::span<const Input> inputs, std::string_view who) {
     const Shape* batched = nullptr;
     std::int64_t rank = 0;
     for (const Input& input : inputs) {
-        rank = std::max(rank, input.shape.rank());
         if (!input.shape.batched) continue;
         if (batched != nullptr && batched->rank() != input.shape.rank()) {
             throw ShapeError(text(who, ": shapes ", all,
@@ -85,6 +84,13 @@ Shape broadcast_shapes(std::span<const Input> inputs, std::string_view who) {
         }
         batched = &input.shape;
     }
+    // the axes that meet those of a sample: a first axis of 1 may meet the batch
+    const auto met = [&](const Shape& shape) {
+        const bool meets_batch = batched != nullptr && !shape.batched && !shape.dims.empty() &&
+                                 shape.dims[0] == 1 && shape.rank() == batched->rank() + 1;
+        return std::span(shape.dims).subspan(meets_batch ? 1 : 0);
+    };
+    for (const Input& input : inputs) rank = std::max(rank, std::ssize(met(input.shape)));
     if (batched != nullptr && rank > batched->rank()) {
         throw GraphError(text(who, ": shapes ", all,
                               " do not broadcast: an operand without a batch axis would meet the ",
@@ -93,7 +99,7 @@ Shape broadcast_shapes(std::span<const Input> inputs, std::string_view who) {
 
     Shape result{std::vector<std::int64_t>(static_cast<std::size_t>(rank), 1), batched != nullptr};
     for (const Input& input : inputs) {
-        const auto& dims = input.shape.dims;
+        const auto dims = met(input.shape);
         for (std::size_t i = 0; i < dims.size(); ++i) {
             std::int64_t& to = result.dims[result.dims.size() - dims.size() + i];
             if (to != 1 && dims[i] != 1 && to != dims[i]) {

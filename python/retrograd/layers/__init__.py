@@ -12,18 +12,25 @@ from __future__ import annotations
 from retrograd.layers.base import Layer
 from retrograd.layers.dense import Activation, Dense
 from retrograd.layers.normalisation import BatchNorm, Dropout
+from retrograd.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D, UpSample2D
 from retrograd.layers.shapes import Add, Concatenate, Flatten, Multiply, Rescale, Reshape
+from retrograd.layers.standardize import Standardize
 
 __all__ = [
     "Activation",
     "Add",
+    "AvgPool2D",
     "BatchNorm",
     "Concatenate",
     "Dense",
     "Dropout",
     "Flatten",
+    "GlobalAvgPool2D",
     "Layer",
+    "MaxPool2D",
     "Multiply",
     "Rescale",
     "Reshape",
+    "Standardize",
+    "UpSample2D",
 ]

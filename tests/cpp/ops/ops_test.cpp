@@ -626,6 +626,9 @@ void matmul_cases() {
         {plain({3, 4}), plain({6, 4, 2})},
         {batched({2, 5, 3, 4}), batched({2, 5, 4, 6})},
         {plain({1, 3, 4}), plain({4, 2})},
+        {batched({2, 1, 3, 4}), batched({1, 5, 4, 2})},
+        {batched({2, 1, 3, 4}), plain({5, 4, 2})},
+        {plain({1, 2, 3, 4}), batched({2, 4, 2})},
     };
     for (const auto& inputs : shapes) {
         for (const std::int64_t batch : {1, 3, 5}) check({.op = "matmul", .inputs = inputs, .batch = batch});
@@ -640,6 +643,34 @@ void matmul_cases() {
                   value("matmul", {}, {batched({1, 2}), batched({2, 1})},
                         {{{1, 2, 3, 4}, {5, 6, 7, 8}}, {{}, {}}, {}}, 2),
                   {17, 53});
+}
+
+using Sizes = std::vector<std::int64_t>;
+
+void image_cases() {
+    const auto windows = [](Sizes size, Sizes stride, Sizes padding) {
+        return Attributes{{"size", size}, {"stride", stride}, {"padding", padding}};
+    };
+    const auto scaled = [](Sizes factor, const char* mode) {
+        return Attributes{{"factor", factor}, {"mode", std::string(mode)}};
+    };
+    for (const std::int64_t channels : {1, 6, 16, 37}) {
+        const std::vector<Input> images = {batched({5, 7, channels})};
+        for (const auto& attributes : {windows({2, 2}, {2, 2}, {0, 0}), windows({3, 3}, {2, 2}, {1, 1}),
+                                       windows({3, 3}, {1, 1}, {1, 1}), windows({2, 1}, {3, 2}, {0, 0}),
+                                       windows({2, 3}, {1, 3}, {1, 0})}) {
+            check({.op = "max_pool2d", .attributes = attributes, .inputs = images, .prepare = all_apart});
+            check({.op = "avg_pool2d", .attributes = attributes, .inputs = images});
+        }
+        for (const auto& attributes :
+             {scaled({2, 2}, "nearest"), scaled({1, 3}, "nearest"), scaled({2, 2}, "bilinear"),
+              scaled({3, 1}, "bilinear"), scaled({4, 5}, "bilinear")}) {
+            check({.op = "upsample2d", .attributes = attributes, .inputs = images});
+        }
+    }
+    check({.op = "standardize",
+           .attributes = {{"layer", std::string("test")}},
+           .inputs = {batched({3, 5}), plain({5}), plain({5})}});
 }
 
 // ---------------------------------------------------------------------------------------- what is refused
@@ -754,6 +785,7 @@ int main() {
                                       {"softmax", test::softmax_cases},
                                       {"losses", test::loss_cases},
                                       {"matmul", test::matmul_cases},
+                                      {"images", test::image_cases},
                                       {"refusals", test::refusals},
                                       {"names", test::names}}) {
         const int before = test::failures, checked = test::checks;

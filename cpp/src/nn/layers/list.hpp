@@ -23,4 +23,13 @@ Node build_concatenate(LayerCall&);
 Node build_batch_norm(LayerCall&);
 Node build_dropout(LayerCall&);
 
+// pooling.cpp
+Node build_max_pool2d(LayerCall&);
+Node build_avg_pool2d(LayerCall&);
+Node build_global_avg_pool2d(LayerCall&);
+Node build_up_sample2d(LayerCall&);
+
+// standardize.cpp
+Node build_standardize(LayerCall&);
+
 }  // namespace retrograd

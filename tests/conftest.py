@@ -1,12 +1,16 @@
-"""What several test modules share: real data where it is present, and the number of random seeds."""
+"""What several test modules share: real data where it is present, examples, the number of random seeds."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+Example = Callable[[str], ModuleType]
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,6 +36,21 @@ def data_file() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def examples_folder() -> Path:
     return ROOT / "examples"
+
+
+@pytest.fixture
+def example(examples_folder: Path) -> Example:
+    """Loads an example by name, without running it."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"example_{name}", examples_folder / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,21 +12,6 @@ import numpy as np
 import pytest
 
 Example = Callable[[str], ModuleType]
-
-
-@pytest.fixture
-def example(examples_folder: Path) -> Example:
-    """Loads an example by name, without running it."""
-
-    def load(name: str) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(f"example_{name}", examples_folder / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
 
 
 def test_by_hand(example: Example, capsys: pytest.CaptureFixture[str]) -> None:

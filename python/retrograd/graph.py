@@ -150,6 +150,13 @@ def _no_truth(self: Node) -> bool:
     )
 
 
+def _no_parts(self: Node, index: object) -> Node:
+    raise GraphError(
+        f"{self!r} is one node and can be neither indexed nor unpacked; rg.ops.slice takes a range along an "
+        "axis, rg.ops.gather takes rows, and rg.ops.sum(x, axis=-1) drops a last axis of 1"
+    )
+
+
 def _repr(self: Node) -> str:
     what = self.name or (self.op if self.kind == "operation" else self.kind)
     return f"<Node {what}: shape {shape_text(self.shape)}>"
@@ -187,6 +194,7 @@ _METHODS |= {
     "__gt__": _binary("greater"),
     "__ge__": _binary("greater_equal"),
     "__bool__": _no_truth,
+    "__getitem__": _no_parts,  # iteration and unpacking come here as well
     "__repr__": _repr,
     "__array_ufunc__": None,  # array * node is for us to answer, not an array of nodes
 }

@@ -96,6 +96,10 @@ def operation(name: str) -> Test:
     return gradients(f"test_operations[{name}]")
 
 
+def table(name: str) -> Test:
+    return pytest_of("test_embedding.py", name)
+
+
 def row(name: str) -> Test:
     return contract(f"test_row_slope[{name}]")
 
@@ -629,9 +633,17 @@ def shapes(edits: list[Edit]) -> None:
 
 def other_operations(edits: list[Edit]) -> None:
     at = Place(edits, "ops/lookup.cpp", "class Gather :", "void run_backward(")
-    at("gather", "r.accumulate[0] == 0", "false", row("ops.gather"))
-    at("gather, accumulate", "r.accumulate[0] == 0", "true", ops("shapes"))
-    at("gather, row", "r.dy.data() + i * n", "r.dy.data()", row("ops.gather"))
+    at("gather", "!adds", "false", row("ops.gather"))
+    at("gather, accumulate", "!adds", "true", ops("shapes"))
+    at("gather, row", "r.dy.data() + place.position * n", "r.dy.data()", row("ops.gather"))
+    only = table("test_only_the_rows_of_the_batch_have_a_gradient")
+    at = Place(edits, "ops/lookup.cpp", "class Gather :", "static void forget(")
+    at("touched rows, cleared", "list[static_cast<std::size_t>(i)] * n", "0", only)
+    same = table("test_same_bits_as_a_visit_to_every_row[called_twice-SGD-float32]")
+    at = Place(edits, "ops/lookup.cpp", "void note(")
+    at("touched rows, of several uses", "!adds", "true", same)
+    at = Place(edits, "train/updater.cpp", "void Updater<T>::choose_tiles()")
+    at("touched rows, visited", "rows.subspan(i, end - i)", "rows.subspan(i, 1)", same)
 
     at = Place(edits, "ops/elementwise.cpp", "class Clip :", "void run_backward(")
     old = "x[i] < low || x[i] > high ? T(0) : dy[i]"

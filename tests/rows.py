@@ -41,6 +41,15 @@ def _flag(value: Callable[..., Array]) -> Callable[..., Array]:
     return lambda *x: value(*x).astype(np.float64)
 
 
+def _twice(index: rg.Node) -> rg.Node:
+    layer = rg.Embedding(5, 4, weight_init=W)
+    return ops.tanh(layer(index)) * layer(index)
+
+
+def _tied(table: rg.Node, index: rg.Node) -> rg.Node:
+    return ops.gather(table, index) @ ops.transpose(table)
+
+
 W = np.linspace(-1.0, 1.0, 20).reshape(5, 4)
 B = np.linspace(0.3, -0.2, 5)
 SEEN = np.stack([np.linspace(-1.0, 3.0, 7), np.full(7, 0.1), np.cos(np.arange(7.0)), np.arange(7.0)], axis=-1)
@@ -140,6 +149,13 @@ LAYERS: dict[str, Row] = {
     "Standardize": Row(
         lambda x: rg.Standardize().adapt(SEEN)(x), lambda x: pooling.standardize(x, SEEN), shapes=((3, 4),)
     ),
+    "Embedding": Row(
+        lambda i: rg.Embedding(5, 4, weight_init=W)(i), lambda i: W[i], shapes=((2, 3),), index=True
+    ),
+    "Embedding:one index": Row(
+        lambda i: rg.Embedding(5, 4, weight_init=W)(i), lambda i: W[i], shapes=((),), index=True
+    ),
+    "Embedding:called twice": Row(_twice, lambda i: np.tanh(W[i]) * W[i], shapes=((3,),), index=True),
 }
 
 OPERATIONS: dict[str, Row] = {
@@ -177,6 +193,16 @@ OPERATIONS: dict[str, Row] = {
     "concatenate": _two(lambda a, b: ops.concatenate([a, b], 1), lambda a, b: np.concatenate([a, b], 1)),
     "slice": Row(lambda x: ops.slice(x, 2, 0, None, 2), lambda x: x[:, :, ::2]),
     "gather": Row(lambda i: ops.gather(rg.Variable(W), i), lambda i: W[i], shapes=((2,),), index=True),
+    "gather:numbers": Row(
+        lambda i: ops.gather(rg.Variable(B), i), lambda i: B[i], shapes=((2, 2),), index=True
+    ),
+    "gather:matrices": Row(
+        lambda i: ops.gather(rg.Variable(W.reshape(5, 2, 2)), i),
+        lambda i: W.reshape(5, 2, 2)[i],
+        shapes=((3,),),
+        index=True,
+    ),
+    "gather:tied": Row(lambda i: _tied(rg.Variable(W), i), lambda i: W[i] @ W.T, shapes=((2,),), index=True),
     "one_hot": Row(
         lambda i: ops.one_hot(i, 4), lambda i: np.eye(4)[i], shapes=((2,),), index=True, differentiable=False
     ),
@@ -217,4 +243,9 @@ LAYER_OBJECTS: dict[str, list[Any]] = {
     "GlobalAvgPool2D": [rg.GlobalAvgPool2D(), rg.GlobalAvgPool2D(name="g")],
     "UpSample2D": [rg.UpSample2D(2), rg.UpSample2D((2, 3), mode="bilinear", name="u")],
     "Standardize": [rg.Standardize(), rg.Standardize(name="s")],
+    "Embedding": [
+        rg.Embedding(5, 4),
+        rg.Embedding(3, 2, weight_init="normal(0.1)", name="users"),
+        rg.Embedding(2, 2, weight_init=np.array([[1.0, 2.0], [3.0, 4.0]])),
+    ],
 }

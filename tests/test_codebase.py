@@ -53,9 +53,9 @@ PUBLIC_HEADERS = {
 
 # A module imports what stands before it, within a line too. `retrograd._core` is the extension.
 MODULES = [
-    "_core errors _arguments",
+    "_core errors _arguments init",
     "graph ops",
-    "activations init layers",
+    "activations layers",
     "losses metrics",
     "schedules optim",
     "data",

@@ -67,6 +67,14 @@ void bind_graph(py::module_& m) {
         },
         py::arg("value"), py::arg("name"));
     m.def(
+        "variable_by_rule",
+        [](const py::sequence& dims, const std::string& rule, double a, double b, std::int64_t fan_in,
+           std::int64_t fan_out, const std::string& name) {
+            return parameter(dims_of(dims), {rule, a, b, fan_in, fan_out, nullptr}, name);
+        },
+        py::arg("dims"), py::arg("rule"), py::arg("a"), py::arg("b"), py::arg("fan_in"), py::arg("fan_out"),
+        py::arg("name"));
+    m.def(
         "constant",
         [](const py::array& value, const std::string& name) {
             return constant(shape_of(value), doubles_of(value), name);

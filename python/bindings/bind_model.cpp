@@ -240,7 +240,7 @@ void bind_model_of(py::module_& m, const char* name) {
                     return static_cast<std::int64_t>(flat.size_bytes());
                 };
                 return std::map<std::string, std::int64_t>{{"parameters", bytes(model.parameters())},
-                                                           {"gradients", bytes(model.gradients())},
+                                                           {"gradients", bytes(model.own_gradients())},
                                                            {"buffers", bytes(model.constants())},
                                                            {"inference", model.inference_bytes(batch)}};
             },

@@ -175,7 +175,7 @@ void bind_trainer_of(py::module_& m, const char* name) {
                          const std::pair<std::string, Settings>& schedule,
                          const std::vector<std::pair<std::string, Settings>>& groups, double l1, double l2,
                          double clip_norm, double clip_value, int threads, std::uint64_t seed, bool fuse,
-                         bool reuse) {
+                         bool reuse, bool touched_rows) {
                  std::vector<double> weights;
                  if (!loss_weights.is_none()) weights = loss_weights.cast<std::vector<double>>();
                  TrainerOptions options = options_of<T>(loss, weights, optimizer, hyper, schedule, groups);
@@ -187,12 +187,13 @@ void bind_trainer_of(py::module_& m, const char* name) {
                  options.seed = seed;
                  options.fuse = fuse;
                  options.reuse = reuse;
+                 options.touched_rows = touched_rows;
                  return std::make_shared<Tr>(std::move(model), std::move(options));
              }),
              py::arg("model"), py::arg("loss"), py::arg("loss_weights"), py::arg("optimizer"),
              py::arg("hyper"), py::arg("schedule"), py::arg("groups"), py::arg("l1"), py::arg("l2"),
              py::arg("clip_norm"), py::arg("clip_value"), py::arg("threads"), py::arg("seed"),
-             py::arg("fuse") = true, py::arg("reuse") = true)
+             py::arg("fuse") = true, py::arg("reuse") = true, py::arg("touched_rows") = true)
         .def_property_readonly("model", &Tr::model)
         .def(
             "step",

@@ -96,6 +96,11 @@ def placeholder(dims: Sequence[int], name: str) -> Node: ...
 def variable(value: NDArray[np.float64], name: str) -> Node:
     """A trained, unbatched array."""
 
+def variable_by_rule(
+    dims: Sequence[int], rule: str, a: float, b: float, fan_in: int, fan_out: int, name: str
+) -> Node:
+    """A parameter that each model begins by its own seed."""
+
 def constant(value: NDArray[np.float64], name: str) -> Node: ...
 def apply(op: str, attributes: Attributes, inputs: Sequence[Node], who: str = "") -> Node:
     """Appends an operation; shapes are checked now. `who` begins error messages (default: the op's name)."""
@@ -219,6 +224,7 @@ class _Trainer:
         seed: int,
         fuse: bool = True,
         reuse: bool = True,
+        touched_rows: bool = True,
     ) -> None: ...
     @property
     def model(self) -> _Model: ...

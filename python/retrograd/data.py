@@ -16,7 +16,7 @@ from retrograd import _core
 from retrograd._arguments import integer, real, seed_of
 from retrograd.errors import ArgumentError, DTypeError, ShapeError
 from retrograd.graph import Node, shape_text
-from retrograd.losses import CrossEntropy, Loss
+from retrograd.losses import CrossEntropy, Loss, OwnLoss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -255,6 +255,8 @@ def match_targets(
         array = as_array(part, part_name)
         if isinstance(loss, CrossEntropy):
             arrays.append(_match_classes(array, node.shape, part_name))
+        elif isinstance(loss, OwnLoss):
+            arrays.append(array)
         else:
             arrays.append(_match_values(array, node.shape, part_name, loss))
     return arrays

@@ -10,6 +10,7 @@ have none, and meet every sample of a batch alike.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -17,7 +18,9 @@ import numpy as np
 from retrograd import _core
 from retrograd._arguments import finite_numbers, integer, numbers, text
 from retrograd._core import Node
-from retrograd.errors import DTypeError, GraphError
+from retrograd.errors import ArgumentError, DTypeError, GraphError
+from retrograd.init import Initializer
+from retrograd.init import resolve as resolve_init
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,19 +101,54 @@ def Placeholder(shape: int | Sequence[int] = (), name: str | None = None) -> Nod
     return _core.placeholder(dims_of("Placeholder", shape), text("Placeholder: name", name))
 
 
-def Variable(value: ArrayLike, name: str | None = None) -> Node:
+def Variable(
+    value: ArrayLike | Initializer, name: str | None = None, shape: int | Sequence[int] | None = None
+) -> Node:
     """An array that training changes: a parameter, beginning at ``value``.
 
     It has no batch axis; every sample meets the same one.
 
+    Parameters
+    ----------
+    value
+        Numbers; or, with ``shape``, how to begin: a name (``"he_normal"``) or an object of
+        :mod:`retrograd.init`. Each model then draws its own numbers by its ``seed``.
+    name
+        The key of ``net.parameters``, which is no other's: ``"gate.weight"``. Default: ``variable_0``, ...
+        What ends in "weight" is penalised by ``l1`` and ``l2``, like the weights of layers.
+    shape
+        Of the parameter. For the rules that count inputs and units it is [units, ..., inputs].
+
     Raises
     ------
     ArgumentError
-        A number that is not finite.
+        A number that is not finite, an unknown initialiser, or one without a shape or for another shape.
     DTypeError
         ``value`` is not made of numbers.
     """
-    return _core.variable(finite_numbers("Variable", value), text("Variable: name", name))
+    title = text("Variable: name", name)
+    if shape is not None:
+        return _by_rule(title, value, dims_of("Variable", shape))
+    if isinstance(value, Initializer | str):
+        raise ArgumentError(f"Variable: to begin by {str(value)!r} it needs its shape=, (4, 3) for instance")
+    return _core.variable(finite_numbers("Variable", value), title)
+
+
+def _by_rule(name: str, value: Any, dims: list[int]) -> Node:
+    who = name or "Variable"
+    rule = resolve_init(who, value)
+    if not isinstance(rule, Initializer):
+        raise ArgumentError(f"{who}: numbers have a shape of their own; leave shape= out")
+    kind = "glorot_uniform" if rule.name == "auto" else rule.name
+    if len(dims) < 2 and kind not in ("zeros", "ones", "normal", "uniform"):
+        raise ArgumentError(
+            f"{who}: {kind} needs at least two axes, [units, ..., inputs], got shape {tuple(dims)}; "
+            "choose zeros, ones, normal(std) or uniform(low, high)"
+        )
+    a, b = (*rule.values, 0.0, 0.0)[:2]
+    between = math.prod(dims[1:-1])
+    fan_in, fan_out = (between * dims[-1], between * dims[0]) if dims else (1, 1)
+    return _core.variable_by_rule(dims, kind, a, b, fan_in, fan_out, name)
 
 
 def constant(value: ArrayLike, name: str | None = None) -> Node:

@@ -185,6 +185,36 @@ class CosineSimilarity(Loss):
         return _per_sample(ops.subtract(1.0, ops.divide(dot, ops.sqrt(squares))))
 
 
+class OwnLoss(Loss):
+    """A function ``f(output, target)`` of one's own, among the losses of several outputs."""
+
+    name = "own"
+    built_in = False
+    function: Callable[..., Node]
+
+    def __init__(self, function: Callable[..., Node]) -> None:
+        self._set(function=function)
+
+    def __call__(self, output: Node, target: Operand) -> Node:
+        return expect_node(self.function, self.function(output, target))
+
+
+def expect_node(function: Callable[..., Node], result: Any) -> Node:
+    """What a loss function returned, which must be a node.
+
+    Raises
+    ------
+    ArgumentError
+        It is none.
+    """
+    if isinstance(result, Node):
+        return result
+    raise ArgumentError(
+        f"Trainer: loss {getattr(function, '__name__', 'function')!s} must return a node with one value per "
+        f"sample, got {type(result).__name__}; build it from rg.ops"
+    )
+
+
 def _per_sample(values: Node) -> Node:
     """The mean over what axes are left besides the batch."""
     return ops.mean(values) if len(values.shape) > 1 else values

@@ -301,7 +301,7 @@ class Model:
         outputs = core.outputs
         self._links = list(links) if len(links) == len(outputs) else [""] * len(outputs)
         self._parameters = Views(dict(core.parameters()), "parameter")
-        self._gradients = Views(dict(core.gradients()), "gradient")
+        self._gradients: Views[Array] | None = None
 
     @classmethod
     def _of(cls, core: Model32 | Model64, links: Sequence[str] | None = None) -> Model:
@@ -423,7 +423,13 @@ class Model:
 
     @property
     def gradients(self) -> Views[Array]:
-        """Name -> view of dL/d parameter, as the last backward left it."""
+        """Name -> view of dL/d parameter, as the last backward left it.
+
+        Whoever has them may write into them, so from then on every call that trains begins by clearing all
+        of them, also where an :class:`retrograd.Embedding` could do with few rows.
+        """
+        if self._gradients is None:
+            self._gradients = Views(dict(self._core.gradients()), "gradient")
         return self._gradients
 
     @property

@@ -53,17 +53,13 @@ class Objective:
         self.function: Callable[..., Node] | None = None
         if len(given) == 1 and not isinstance(given[0], Loss):
             self.function = given[0]
-        elif all(isinstance(part, Loss) for part in given):
-            self.losses = [part for part in given if isinstance(part, Loss)]
+        else:
+            self.losses = [part if isinstance(part, Loss) else losses.OwnLoss(part) for part in given]
             if len(self.losses) != count:
                 raise ArgumentError(
                     f"Trainer: the model has {count} outputs, got {len(self.losses)} losses; pass a list of "
                     f"{count}"
                 )
-        else:
-            raise ArgumentError(
-                "Trainer: a loss of one's own stands alone, for all outputs; give it without a list"
-            )
         self.weights = self._weights(loss_weights, count)
         for node, part in zip(self.outputs, self.losses or (), strict=False):
             classes = node.shape[-1] if len(node.shape) > 1 else 1
@@ -99,13 +95,7 @@ class Objective:
             result = self.function(
                 outputs[0] if len(outputs) == 1 else outputs, targets[0] if len(targets) == 1 else targets
             )
-            if not isinstance(result, Node):
-                raise ArgumentError(
-                    f"Trainer: loss {getattr(self.function, '__name__', 'function')!s} must return a node "
-                    "with one "
-                    f"value per sample, got {type(result).__name__}; build it from rg.ops"
-                )
-            return result
+            return losses.expect_node(self.function, result)
         total: Node | None = None
         for k, (part, output, target) in enumerate(zip(self.losses or (), outputs, targets, strict=True)):
             value = part(output, target)
@@ -146,8 +136,8 @@ class Trainer:
     model
         What is trained, in place.
     loss
-        A name, an object of :mod:`retrograd.losses`, a list with one for each output, or one function
-        ``f(outputs, targets)`` of nodes that returns one value per sample.
+        A name, an object of :mod:`retrograd.losses` or a function ``f(output, target)`` of nodes that returns
+        one value per sample; for several outputs a list of those, or one function ``f(outputs, targets)``.
     optimizer
         A name or an object of :mod:`retrograd.optim`.
     metrics

@@ -52,11 +52,19 @@ class Model {
     [[nodiscard]] const std::vector<int>& inputs() const { return inputs_; }
     [[nodiscard]] const std::vector<int>& outputs() const { return outputs_; }
 
-    // All parameters, one after the other; gradients and constants likewise. The memory never moves.
+    // All parameters, one after the other; gradients and constants likewise. The memory never moves. Whoever
+    // has asked for gradients() may write into them, so from then on every call that trains begins by
+    // clearing all of them, also where it could do with few rows of a large table.
     [[nodiscard]] std::span<T> parameters() const;
     [[nodiscard]] std::span<T> gradients() const;
     [[nodiscard]] std::span<T> constants() const;
     [[nodiscard]] std::shared_ptr<const void> owner() const;  // keeps that memory alive
+
+    // For training: the gradients without that consequence; the rows of each node's that are not 0; and what
+    // to call before relying on those after a stranger may have run.
+    [[nodiscard]] std::span<T> own_gradients() const;
+    [[nodiscard]] std::span<TouchedRows> touched_rows() const;
+    void review_touched_rows() const;
 
     [[nodiscard]] const std::vector<bool>& frozen() const { return frozen_; }  // per node of the graph
     void set_frozen(std::string_view parameter, bool frozen);

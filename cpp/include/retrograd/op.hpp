@@ -37,6 +37,16 @@ struct Needs {
     bool output = false;  // the value y
 };
 
+// The rows of a table's gradient that may differ from 0: what is not among them needs no clearing before the
+// next backward, and no update where one with a gradient of 0 changes nothing.
+struct TouchedRows {
+    bool all = true;
+    std::vector<std::int32_t> list;  // ascending, each row once; of use only where not all
+
+    // A longer list costs more than it saves.
+    [[nodiscard]] static constexpr std::int64_t most(std::int64_t rows) { return rows / 4; }
+};
+
 // The numbers an operation works on; bound once per batch size, owned by the workspace.
 template <class T>
 struct Run {
@@ -50,11 +60,12 @@ struct Run {
     std::span<const std::span<T>> scratch;     // one for each member, during one call: scratch_size()
     std::span<const std::uint8_t> accumulate;  // dx[i] += instead of dx[i] =
     std::span<const std::span<T>> states;      // the operands of states(), for commit alone
-    std::span<const Input> inputs;             // the operands' shapes
-    const Shape* shape = nullptr;              // the result's
-    std::int64_t batch = 1;                    // samples
-    bool training = false;                     // false, too, where a state of the operation is frozen
-    RandomKey key;  // of this node and this pass: the numbers below it are nobody else's
+    TouchedRows* touched = nullptr;  // of dx[0], kept by backward (see Op::writes_rows); may be null
+    std::span<const Input> inputs;   // the operands' shapes
+    const Shape* shape = nullptr;    // the result's
+    std::int64_t batch = 1;          // samples
+    bool training = false;           // false, too, where a state of the operation is frozen
+    RandomKey key;                   // of this node and this pass: the numbers below it are nobody else's
 };
 
 class Op {
@@ -96,6 +107,10 @@ class Op {
 
     // Samples that a training batch must have at least.
     [[nodiscard]] virtual std::int64_t least_batch(std::span<const Input>) const { return 1; }
+
+    // Whether backward writes single rows of dx[0] (slices of its first axis), all others being 0. It then
+    // keeps Run::touched: clears and forgets the rows that it has, unless it adds to them, and notes its own.
+    [[nodiscard]] virtual bool writes_rows() const { return false; }
 
     // Multiply-adds of forward for one sample: what threads are worth is decided by it.
     [[nodiscard]] virtual std::int64_t cost(std::span<const Input>, const Shape& y) const { return y.size(); }

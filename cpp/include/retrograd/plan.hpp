@@ -17,6 +17,7 @@ struct PlanOptions {
     bool keep_everything =
         false;  // every value and every delta stays readable; implies neither fusion nor reuse
     bool input_gradients = false;  // dL/dx of the inputs too
+    bool touched_rows = true;      // accounts are kept of which rows of a table have a gradient
 };
 
 // A span of the arena, alive from time `first` to time `last`. Forward of step i is at time i, its backward

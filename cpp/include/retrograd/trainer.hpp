@@ -34,7 +34,7 @@ struct TrainerOptions {
     double clip_norm = 0, clip_value = 0;  // 0: none
     int threads = 0;                       // 0: chosen by the work
     std::uint64_t seed = 0;
-    bool fuse = true, reuse = true;  // plan passes; the bits are the same either way
+    bool fuse = true, reuse = true, touched_rows = true;  // plan passes; the bits are the same either way
 };
 
 struct Batch {  // arrays of equal length: one for each input, one for each target, weights or none

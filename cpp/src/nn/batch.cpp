@@ -117,6 +117,14 @@ bool to_index(S raw, std::int32_t& out, const Op::Range& range) {
     return index_allowed(wide, range) && wide == out && (wide < 0) == (raw < 0);
 }
 
+// What two operations allow.
+Op::Range both(const Op::Range& a, const Op::Range& b) {
+    Op::Range range{std::max(a.low, b.low), std::min(a.high, b.high), true};
+    const bool ignored = (a.ignore == b.ignore || index_allowed(a.ignore, b)) && index_allowed(b.ignore, a);
+    range.ignore = ignored ? a.ignore : static_cast<std::int64_t>(range.low);
+    return range;
+}
+
 std::string number(double value) {
     if (std::isnan(value)) return "NaN";
     if (std::isinf(value)) return value > 0 ? "infinity" : "-infinity";
@@ -331,6 +339,7 @@ void throw_bad_row(std::span<const Feed> feeds, const Rows& rows, const BadRow& 
 }
 
 Op::Range range_of(const Plan& plan, int input) {
+    Op::Range common{0, 0};
     for (const Step& step : plan.steps()) {
         for (std::size_t i = 0; i < step.inputs.size(); ++i) {
             if (step.inputs[i] != input) continue;
@@ -338,10 +347,10 @@ Op::Range range_of(const Plan& plan, int input) {
             for (const int id : step.inputs)
                 operands.push_back({plan.graph()[id].shape, plan.graph()[id].dtype});
             const Op::Range range = step.op->range(operands, i);
-            if (range.bounded) return range;
+            if (range.bounded) common = common.bounded ? both(common, range) : range;
         }
     }
-    return {0, 0};
+    return common;
 }
 
 ArrayView fitted(const ArrayView& array, const GraphNode& node) {

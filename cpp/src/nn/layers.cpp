@@ -35,6 +35,9 @@ constexpr Builder builders[] = {
     {"global_avg_pool2d", build_global_avg_pool2d},
     {"up_sample2d", build_up_sample2d},
     {"standardize", build_standardize},
+    {"dense", build_dense},       {"activation", build_activation},   {"flatten", build_flatten},
+    {"reshape", build_reshape},   {"rescale", build_rescale},         {"add", build_add},
+    {"multiply", build_multiply}, {"concatenate", build_concatenate}, {"embedding", build_embedding},
 };
 // clang-format on
 

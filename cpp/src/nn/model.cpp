@@ -20,6 +20,8 @@ namespace retrograd {
 template <class T>
 struct ModelBuffers {
     AlignedBuffer<T> parameters, gradients, constants;
+    std::vector<TouchedRows> touched;             // per node of the graph
+    std::atomic<bool> gradients_are_lent{false};  // somebody outside can write into them
 };
 
 // Workspaces that wait for the next prediction, so that many threads can predict and none allocates twice.
@@ -114,6 +116,7 @@ Model<T>::Model(const std::vector<Node>& inputs, const std::vector<Node>& output
     buffers_->parameters = AlignedBuffer<T>(graph_->parameter_count());
     buffers_->gradients = AlignedBuffer<T>(graph_->parameter_count());
     buffers_->constants = AlignedBuffer<T>(graph_->constant_count());
+    buffers_->touched.resize(static_cast<std::size_t>(graph_->size()));
     const auto fill = [&](const std::vector<int>& nodes, std::span<T> flat) {
         std::uint32_t stream = 0;
         for (const int id : nodes) {
@@ -147,7 +150,7 @@ std::unique_ptr<Model<U>> Model<T>::copy_as() const {
         std::ranges::transform(from, to.begin(), [](T value) { return static_cast<U>(value); });
     };
     convert(parameters(), copy->parameters());
-    convert(gradients(), copy->gradients());
+    convert(own_gradients(), copy->own_gradients());
     convert(constants(), copy->constants());
     for (int id = 0; id < graph_->size(); ++id) {
         if (frozen_[static_cast<std::size_t>(id)]) copy->set_frozen((*graph_)[id].name, true);
@@ -162,7 +165,21 @@ std::span<T> Model<T>::parameters() const {
 }
 template <class T>
 std::span<T> Model<T>::gradients() const {
+    buffers_->gradients_are_lent = true;
+    return own_gradients();
+}
+template <class T>
+std::span<T> Model<T>::own_gradients() const {
     return buffers_->gradients.span();
+}
+template <class T>
+std::span<TouchedRows> Model<T>::touched_rows() const {
+    return buffers_->touched;
+}
+template <class T>
+void Model<T>::review_touched_rows() const {
+    if (!buffers_->gradients_are_lent) return;
+    for (TouchedRows& rows : buffers_->touched) rows.all = true;
 }
 template <class T>
 std::span<T> Model<T>::constants() const {
@@ -274,8 +291,8 @@ template <class T>
 std::unique_ptr<Workspace<T>> Model<T>::workspace(std::int64_t batch, int members) {
     std::unique_ptr<Workspace<T>> found = pool_->take(members);
     if (!found) {
-        found = std::make_unique<Workspace<T>>(inference_, Storage<T>{parameters(), gradients(), constants()},
-                                               members);
+        found = std::make_unique<Workspace<T>>(
+            inference_, Storage<T>{parameters(), own_gradients(), constants()}, members);
     }
     if (found->batch() != batch) {
         found->bind(batch);

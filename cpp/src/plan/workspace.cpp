@@ -54,6 +54,35 @@ Workspace<T>::Workspace(std::shared_ptr<const Plan> plan, Storage<T> storage, in
         if (plan_->steps()[s].backward) backward_.push_back(&records_[s]);
         if (!plan_->steps()[s].states.empty()) changing_.push_back(&records_[s]);
     }
+    keep_accounts();
+}
+
+// Rows are worth an account where every operation that writes the parameter's gradient writes single rows.
+template <class T>
+void Workspace<T>::keep_accounts() {
+    const Graph& graph = plan_->graph();
+    accounts_.assign(at(graph.size()), nullptr);
+    if (storage_.touched.empty()) return;
+    std::vector<bool> written(at(graph.size()), false),
+        whole(at(graph.size()), !plan_->options().touched_rows);
+    for (const Step& step : plan_->steps()) {
+        for (std::size_t i = 0; i < step.inputs.size(); ++i) {
+            const int id = step.inputs[i];
+            if (!step.wanted[i] || graph[id].kind != NodeKind::parameter) continue;
+            written[at(id)] = true;
+            if (i != 0 || !step.op->writes_rows()) whole[at(id)] = true;
+        }
+    }
+    for (const int id : graph.parameters()) {
+        if (!written[at(id)]) continue;
+        TouchedRows* const touched = &storage_.touched[at(id)];
+        if (whole[at(id)]) {
+            written_whole_.push_back(touched);
+        } else {
+            accounts_[at(id)] = touched;
+            touched->list.reserve(static_cast<std::size_t>(TouchedRows::most(graph[id].shape.dims[0])));
+        }
+    }
 }
 
 template <class T>
@@ -133,6 +162,7 @@ void Workspace<T>::bind_step(std::size_t s) {
     run.shared = cut(arena_, layout_.shared_offset, step.op->shared_size(operands, shape, batch_));
     run.scratch = member_scratch_;
     run.states = record.states;
+    run.touched = step.inputs.empty() ? nullptr : accounts_[at(step.inputs[0])];
     run.batch = batch_;
     record.work = record.cost * batch_;
 }
@@ -217,6 +247,9 @@ void Workspace<T>::forward(const Member& member) {
 
 template <class T>
 void Workspace<T>::backward(const Member& member) {
+    if (member.index() == 0) {
+        for (TouchedRows* touched : written_whole_) touched->all = true;
+    }
     const bool is_short = work_ < short_pass;
     if (is_short) member.poll(2 * work_);
     for (const Record* record : backward_) {

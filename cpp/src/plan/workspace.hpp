@@ -17,7 +17,8 @@ namespace retrograd {
 template <class T>
 struct Storage {  // what outlives a workspace: the model's flat buffers
     std::span<T> parameters, gradients, constants;
-    std::span<T> further;  // constants of a longer graph than the model's
+    std::span<T> further;            // constants of a longer graph than the model's
+    std::span<TouchedRows> touched;  // of the gradient of each node of the model; none: no account is kept
 };
 
 template <class T>
@@ -61,6 +62,7 @@ class Workspace {
     struct Record;
 
     void bind_step(std::size_t s);
+    void keep_accounts();
     [[nodiscard]] std::span<T> constant(const GraphNode& node);
     void set_mode();
     void add_repeated(const Record& record, const Member& member);
@@ -91,6 +93,8 @@ class Workspace {
     std::vector<const Record*> forward_, backward_;  // in the order in which they run
     std::vector<Record*> drawing_;                   // those that read their key
     std::vector<const Record*> changing_;            // those with states to commit
+    std::vector<TouchedRows*> accounts_;             // per node; null where other operations write all of it
+    std::vector<TouchedRows*> written_whole_;        // of those parameters
     std::vector<std::span<T>> member_scratch_;
     T *loss_ = nullptr, *loss_delta_ = nullptr;
     bool training_ = false, accumulate_ = false;

@@ -159,7 +159,7 @@ class Epoch {
             const GraphNode& node = graph_[graph_.parameters()[p]];
             double square = 0;
             for (std::int64_t i = node.offset; i < node.offset + node.shape.size(); ++i) {
-                const auto g = static_cast<double>(s_.model->gradients()[static_cast<std::size_t>(i)]);
+                const auto g = static_cast<double>(s_.model->own_gradients()[static_cast<std::size_t>(i)]);
                 square += g * g;
             }
             gradient_norms_[p] += std::sqrt(square);

@@ -46,8 +46,8 @@ void TrainerState<T>::throw_non_finite(const Batch& batch, const FeedList& feeds
                      graph[step->node].shape);
         }
         for (const int id : graph.parameters()) {
-            const auto g = model->gradients().subspan(static_cast<std::size_t>(graph[id].offset),
-                                                      static_cast<std::size_t>(graph[id].shape.size()));
+            const auto g = model->own_gradients().subspan(static_cast<std::size_t>(graph[id].offset),
+                                                          static_cast<std::size_t>(graph[id].shape.size()));
             if (where.empty()) look(g, "the gradient of " + graph[id].name, graph[id].shape);
         }
     }
@@ -154,7 +154,7 @@ TraceResult<T> Trainer<T>::trace(const Batch& batch) {
     const Rows rows{nullptr, 0, feeds.rows()};
     BadRow bad;
     // A trace leaves no mark: the gradients that the user has stay.
-    const std::vector<T> gradients(s.model->gradients().begin(), s.model->gradients().end());
+    const std::vector<T> gradients(s.model->own_gradients().begin(), s.model->own_gradients().end());
     program.expect_samples(rows.count);
     workspace.bind(rows.count);
     workspace.prepare(true, false);
@@ -181,11 +181,12 @@ TraceResult<T> Trainer<T>::trace(const Batch& batch) {
         if (graph[id].kind == NodeKind::parameter &&
             program.plan().needs_gradient()[static_cast<std::size_t>(id)]) {
             add(trace.gradients, id,
-                s.model->gradients().subspan(static_cast<std::size_t>(graph[id].offset),
-                                             static_cast<std::size_t>(graph[id].shape.size())));
+                s.model->own_gradients().subspan(static_cast<std::size_t>(graph[id].offset),
+                                                 static_cast<std::size_t>(graph[id].shape.size())));
         }
     }
-    std::ranges::copy(gradients, s.model->gradients().begin());
+    std::ranges::copy(gradients, s.model->own_gradients().begin());
+    for (TouchedRows& rows : s.model->touched_rows()) rows.all = true;  // nobody knows of the old ones
     return trace;
 }
 

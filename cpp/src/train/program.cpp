@@ -28,6 +28,7 @@ Program<T>::Program(const Model<T>& model, std::shared_ptr<const LossGraph> loss
     PlanOptions plan_options;
     plan_options.fuse = options.fuse;
     plan_options.reuse = options.reuse;
+    plan_options.touched_rows = options.touched_rows;
     plan_options.keep_everything = plan_options.input_gradients = use == Use::trace;
     plan_ =
         std::make_shared<const Plan>(loss_->graph, std::move(results), loss_->loss, trained, plan_options);
@@ -42,7 +43,8 @@ Program<T>::Program(const Model<T>& model, std::shared_ptr<const LossGraph> loss
                       further_.span().subspan(static_cast<std::size_t>(node.offset - own),
                                               static_cast<std::size_t>(node.shape.size())));
     }
-    storage_ = {model.parameters(), model.gradients(), model.constants(), further_.span()};
+    storage_ = {model.parameters(), model.own_gradients(), model.constants(), further_.span(),
+                model.touched_rows()};
 }
 
 template <class T>

@@ -117,7 +117,7 @@ struct TrainerState {
         if (use == Use::train && frozen_version != model->frozen_version()) {
             frozen_version = model->frozen_version();
             updater.lay_out();
-            std::ranges::fill(model->gradients(), T(0));  // what is frozen has none
+            std::ranges::fill(model->own_gradients(), T(0));  // what is frozen has none
         }
         return *compiled.program;
     }

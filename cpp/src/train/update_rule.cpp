@@ -79,4 +79,8 @@ bool UpdateRule::tame() const {
     return !divides || hyper_->get("eps") >= 1e-12;
 }
 
+bool UpdateRule::rests() const {
+    return (name_ == "sgd" || name_ == "adagrad") && hyper_->get("weight_decay") == 0 && tame();
+}
+
 }  // namespace retrograd

@@ -34,6 +34,9 @@ class UpdateRule {
     // Whether an update from numbers below 1e15 stays below what a float holds, for rates below 1e3.
     [[nodiscard]] bool tame() const;
 
+    // Whether a weight whose gradient is 0, and its slots, stay as they are.
+    [[nodiscard]] bool rests() const;
+
   private:
     Optimizer optimizer_;
     std::string name_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include <retrograd/error.hpp>
 
@@ -13,10 +12,17 @@ namespace {
 
 constexpr double tame_magnitude = 1e15;  // its square, and its product with an ordinary rate, fit in a float
 
-// Weights are penalised; biases and what normalises are not.
+template <class T>
+T larger(T a, T b) {  // NaN where either is
+    return a >= b || std::isnan(a) ? a : b;
+}
+
+// Weights are penalised; biases and what normalises are not. A variable outside of layers is what its name
+// says.
 bool is_penalised(const Node& node) {
     const Node::Data& data = node.data();
-    return data.layer && data.role.find("weight") != std::string::npos &&
+    if (!data.layer) return data.name.ends_with("weight");
+    return data.role.find("weight") != std::string::npos &&
            data.layer->kind.find("norm") == std::string::npos;
 }
 
@@ -27,7 +33,7 @@ Updater<T>::Updater(const Model<T>& model, const TrainerOptions& options)
     : model_(model),
       options_(options),
       w_(model.parameters().data()),
-      g_(model.gradients().data()),
+      g_(model.own_gradients().data()),
       rule_(options.optimizer),
       kernel_(find_kernel(kernels_.updates, rule_.name())),
       buffers_(std::make_shared<Buffers>()) {
@@ -53,6 +59,7 @@ Updater<T>::Updater(const Model<T>& model, const TrainerOptions& options)
 template <class T>
 void Updater<T>::lay_out() {
     tiles_.clear();
+    tables_.clear();
     groups_.assign(1, Group{rule_});
     for (const ParamGroup& group : options_.groups) {
         Group settings{rule_};
@@ -76,12 +83,7 @@ void Updater<T>::lay_out() {
     }
     const Graph& graph = *model_.graph();
     const bool penalty = options_.l1 != 0 || options_.l2 != 0;
-    struct Run {
-        std::int64_t offset, count;
-        int group;
-        bool penalised;
-    };
-    std::vector<Run> runs;  // neighbours with equal settings are one
+    std::vector<Tile> runs;  // neighbours with equal settings are one
     for (const int id : graph.parameters()) {
         if (model_.frozen()[static_cast<std::size_t>(id)]) continue;
         int group = 0;
@@ -90,19 +92,108 @@ void Updater<T>::lay_out() {
         }
         const bool penalised = penalty && is_penalised(graph.node(id));
         const std::int64_t offset = graph[id].offset, count = graph[id].shape.size();
-        if (!runs.empty() && runs.back().offset + runs.back().count == offset && runs.back().group == group &&
-            runs.back().penalised == penalised) {
+        if (!penalised && groups_[static_cast<std::size_t>(group)].rule.rests() && has_touched_rows(id)) {
+            const std::int64_t row = count / graph[id].shape.dims[0];
+            const std::int64_t piece_rows = std::max<std::int64_t>(1, piece_size / row);
+            const std::int64_t tile_rows =
+                std::max<std::int64_t>(1, tile_size / (piece_rows * row)) * piece_rows;
+            tables_.push_back({&model_.touched_rows()[static_cast<std::size_t>(id)], offset, count, row,
+                               piece_rows, tile_rows});
+            runs.push_back({offset, count, group, false, static_cast<int>(tables_.size()) - 1});
+        } else if (!runs.empty() && runs.back().table < 0 &&
+                   runs.back().offset + runs.back().count == offset && runs.back().group == group &&
+                   runs.back().penalised == penalised) {
             runs.back().count += count;
         } else {
             runs.push_back({offset, count, group, penalised});
         }
     }
-    for (const Run& run : runs) {
-        for (std::int64_t i = 0; i < run.count; i += tile_size) {
-            tiles_.push_back({run.offset + i, std::min(tile_size, run.count - i), run.group, run.penalised});
+    for (const Tile& run : runs) {
+        Table* const table = run.table < 0 ? nullptr : &tables_[static_cast<std::size_t>(run.table)];
+        const std::int64_t size = table == nullptr ? tile_size : table->tile_rows * table->row;
+        if (table != nullptr) table->first_tile = tiles_.size();
+        for (std::int64_t i = 0; i < run.count; i += size) {
+            tiles_.push_back(run);
+            tiles_.back().offset = run.offset + i;
+            tiles_.back().count = std::min(size, run.count - i);
+        }
+        if (table != nullptr) table->end_tile = tiles_.size();
+    }
+    active_.clear();
+    for (Tile& tile : tiles_) active_.push_back(&tile);
+    trusted_ = false;
+}
+
+// Whether a parameter is a large table of which nothing is read but rows.
+template <class T>
+bool Updater<T>::has_touched_rows(int parameter) const {
+    const Graph& graph = *model_.graph();
+    if (graph[parameter].shape.size() < large_table) return false;
+    for (int id = 0; id < graph.size(); ++id) {
+        const GraphNode& node = graph[id];
+        for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+            if (node.inputs[i] == parameter && (i != 0 || !node.op->writes_rows())) return false;
         }
     }
-    trusted_ = false;
+    return true;
+}
+
+// By one member, after backward: all tiles, but of a table only those with touched rows; in the order in
+// which they lie.
+template <class T>
+void Updater<T>::choose_tiles() {
+    active_.clear();
+    const auto add = [&](std::size_t begin, std::size_t end) {
+        for (; begin < end; ++begin) active_.push_back(&tiles_[begin]);
+    };
+    std::size_t next = 0;
+    for (const Table& table : tables_) {
+        add(next, table.first_tile);
+        next = table.end_tile;
+        if (table.touched->all) {
+            for (std::size_t i = table.first_tile; i < table.end_tile; ++i) tiles_[i].rows = {};
+            add(table.first_tile, table.end_tile);
+            continue;
+        }
+        const std::span<const std::int32_t> rows = table.touched->list;
+        for (std::size_t i = 0; i < rows.size();) {
+            const std::int64_t tile = rows[i] / table.tile_rows;
+            std::size_t end = i + 1;
+            while (end < rows.size() && rows[end] / table.tile_rows == tile) ++end;
+            active_.push_back(&tiles_[table.first_tile + static_cast<std::size_t>(tile)]);
+            active_.back()->rows = rows.subspan(i, end - i);
+            i = end;
+        }
+    }
+    add(next, tiles_.size());
+}
+
+// f(offset, count) for what is to be visited of a tile; a sum over it is one over pieces.
+template <class T>
+template <class F>
+void Updater<T>::for_pieces(const Tile& tile, F&& f) const {
+    if (tile.table < 0) return f(tile.offset, tile.count);
+    const Table& table = tables_[static_cast<std::size_t>(tile.table)];
+    const std::int64_t size = table.piece_rows * table.row, tile_end = tile.offset + tile.count;
+    const auto piece = [&](std::int64_t offset) { f(offset, std::min(size, tile_end - offset)); };
+    if (tile.rows.empty()) {
+        for (std::int64_t offset = tile.offset; offset < tile_end; offset += size) piece(offset);
+        return;
+    }
+    std::int64_t before = -1;
+    for (const std::int32_t row : tile.rows) {
+        if (row / table.piece_rows == before) continue;
+        before = row / table.piece_rows;
+        piece(table.offset + before * size);
+    }
+}
+
+// The same for what does not depend on where it is cut.
+template <class T>
+template <class F>
+void Updater<T>::for_spans(const Tile& tile, F&& f) const {
+    if (tile.rows.empty()) return f(tile.offset, tile.count);
+    for_pieces(tile, f);
 }
 
 template <class T>
@@ -110,20 +201,28 @@ void Updater<T>::sweep(const Member& member, bool penalise) {
     const Kernels<T>& k = kernels_;
     T *w = w_, *g = g_;
     const T l1 = static_cast<T>(options_.l1), l2 = static_cast<T>(options_.l2);
-    member.for_each(static_cast<std::int64_t>(tiles_.size()), [&](std::int64_t i) {
-        Tile& tile = tiles_[static_cast<std::size_t>(i)];
+    if (!tables_.empty()) {
+        if (member.index() == 0) choose_tiles();
+        member.barrier();
+    }
+    member.for_each(std::ssize(active_), [&](std::int64_t i) {
+        Tile& tile = *active_[static_cast<std::size_t>(i)];
         if (tile.penalised && penalise) {
             k.penalty_gradient(w + tile.offset, g + tile.offset, tile.count, l1, l2);
             tile.absolute = k.sum_abs(w + tile.offset, tile.count);
             tile.weight_square = k.sum_of_squares(w + tile.offset, tile.count);
         }
-        tile.square = k.sum_of_squares(g + tile.offset, tile.count);
-        if (!trusted_) {
-            T largest = k.max_abs(w + tile.offset, tile.count);
-            for (AlignedBuffer<T>& slot : buffers_->slots) {
-                const T other = k.max_abs(slot.data() + tile.offset, tile.count);
-                if (!(other <= largest)) largest = other;  // NaN is kept
-            }
+        tile.square = 0;
+        for_pieces(tile, [&](std::int64_t offset, std::int64_t count) {
+            tile.square += k.sum_of_squares(g + offset, count);
+        });
+        if (needs_look(tile)) {
+            T largest = 0;
+            const auto meet = [&](T other) { largest = larger(largest, other); };
+            for_spans(tile, [&](std::int64_t offset, std::int64_t count) {
+                meet(k.max_abs(w + offset, count));
+                for (AlignedBuffer<T>& slot : buffers_->slots) meet(k.max_abs(slot.data() + offset, count));
+            });
             tile.largest_before = largest;
         }
     });
@@ -135,21 +234,22 @@ typename Updater<T>::Sums Updater<T>::sums() const {
     Sums sums;
     double square = 0, absolute = 0, weight_square = 0;
     bool small = true;
-    for (const Tile& tile : tiles_) {
-        square += static_cast<double>(tile.square);
-        absolute += static_cast<double>(tile.absolute);
-        weight_square += static_cast<double>(tile.weight_square);
-        small &= trusted_ || static_cast<double>(tile.largest_before) < tame_magnitude;
+    for (const Tile* tile : active_) {
+        square += static_cast<double>(tile->square);
+        absolute += static_cast<double>(tile->absolute);
+        weight_square += static_cast<double>(tile->weight_square);
+        small &= !needs_look(*tile) || static_cast<double>(tile->largest_before) < tame_magnitude;
     }
     if (!std::isfinite(square)) {
         // A sum of squares overflows long before the numbers themselves do: look again in double.
         square = 0;
-        for (const Tile& tile : tiles_) {
-            const T* g = g_ + tile.offset;
-            for (std::int64_t i = 0; i < tile.count; ++i) {
-                sums.finite &= std::isfinite(g[i]);
-                square += static_cast<double>(g[i]) * static_cast<double>(g[i]);
-            }
+        for (const Tile* tile : active_) {
+            for_spans(*tile, [&](std::int64_t offset, std::int64_t count) {
+                for (const T* g = g_ + offset; count > 0; ++g, --count) {
+                    sums.finite &= std::isfinite(*g);
+                    square += static_cast<double>(*g) * static_cast<double>(*g);
+                }
+            });
         }
     }
     sums.norm = std::sqrt(square);
@@ -160,34 +260,39 @@ typename Updater<T>::Sums Updater<T>::sums() const {
 
 template <class T>
 void Updater<T>::keep(const Tile& tile) {
-    const auto bytes = static_cast<std::size_t>(tile.count) * sizeof(T);
     const auto size = static_cast<std::int64_t>(model_.parameters().size());
-    std::memcpy(undo_.data() + tile.offset, w_ + tile.offset, bytes);
-    for (std::size_t s = 0; s < buffers_->slots.size(); ++s) {
-        std::memcpy(undo_.data() + static_cast<std::int64_t>(s + 1) * size + tile.offset,
-                    buffers_->slots[s].data() + tile.offset, bytes);
-    }
+    for_spans(tile, [&](std::int64_t offset, std::int64_t count) {
+        std::copy_n(w_ + offset, count, undo_.data() + offset);
+        for (std::size_t s = 0; s < buffers_->slots.size(); ++s) {
+            std::copy_n(buffers_->slots[s].data() + offset, count,
+                        undo_.data() + static_cast<std::int64_t>(s + 1) * size + offset);
+        }
+    });
 }
 
 template <class T>
 void Updater<T>::restore(const Tile& tile) {
-    const auto bytes = static_cast<std::size_t>(tile.count) * sizeof(T);
     const auto size = static_cast<std::int64_t>(model_.parameters().size());
-    std::memcpy(w_ + tile.offset, undo_.data() + tile.offset, bytes);
-    for (std::size_t s = 0; s < buffers_->slots.size(); ++s) {
-        std::memcpy(buffers_->slots[s].data() + tile.offset,
-                    undo_.data() + static_cast<std::int64_t>(s + 1) * size + tile.offset, bytes);
-    }
+    for_spans(tile, [&](std::int64_t offset, std::int64_t count) {
+        std::copy_n(undo_.data() + offset, count, w_ + offset);
+        for (std::size_t s = 0; s < buffers_->slots.size(); ++s) {
+            std::copy_n(undo_.data() + static_cast<std::int64_t>(s + 1) * size + offset, count,
+                        buffers_->slots[s].data() + offset);
+        }
+    });
 }
 
 template <class T>
 void Updater<T>::write_tile(Tile& tile, const Coefficients& c, double scale) {
-    T* slots[max_slots] = {};
-    for (std::size_t s = 0; s < buffers_->slots.size(); ++s)
-        slots[s] = buffers_->slots[s].data() + tile.offset;
     const double clip = options_.clip_value > 0 ? options_.clip_value : static_cast<double>(INFINITY);
-    tile.largest =
-        kernel_->apply(w_ + tile.offset, g_ + tile.offset, slots, tile.count, c.data(), scale, clip);
+    tile.largest = 0;
+    for_spans(tile, [&](std::int64_t offset, std::int64_t count) {
+        T* slots[max_slots] = {};
+        for (std::size_t s = 0; s < buffers_->slots.size(); ++s)
+            slots[s] = buffers_->slots[s].data() + offset;
+        const T largest = kernel_->apply(w_ + offset, g_ + offset, slots, count, c.data(), scale, clip);
+        tile.largest = larger(tile.largest, largest);
+    });
 }
 
 template <class T>
@@ -212,8 +317,8 @@ bool Updater<T>::apply(const Member& member, const Sums& sums, std::int64_t t, d
     }
     Coefficients c{};
     int group = -1;
-    member.for_each(static_cast<std::int64_t>(tiles_.size()), [&](std::int64_t i) {
-        Tile& tile = tiles_[static_cast<std::size_t>(i)];
+    member.for_each(std::ssize(active_), [&](std::int64_t i) {
+        Tile& tile = *active_[static_cast<std::size_t>(i)];
         if (tile.group != group) {
             group = tile.group;
             const Group& settings = groups_[static_cast<std::size_t>(group)];
@@ -224,14 +329,14 @@ bool Updater<T>::apply(const Member& member, const Sums& sums, std::int64_t t, d
     });
     member.barrier();
     bool good = true, small = true;
-    for (const Tile& tile : tiles_) {
-        if (!std::isfinite(tile.largest) && good && member.index() == 0) culprit_ = tile.offset;
-        good &= std::isfinite(tile.largest);
-        small &= static_cast<double>(tile.largest) < tame_magnitude;
+    for (const Tile* tile : active_) {
+        if (!std::isfinite(tile->largest) && good && member.index() == 0) culprit_ = tile->offset;
+        good &= std::isfinite(tile->largest);
+        small &= static_cast<double>(tile->largest) < tame_magnitude;
     }
     if (!good && careful) {
-        member.for_each(static_cast<std::int64_t>(tiles_.size()),
-                        [&](std::int64_t i) { restore(tiles_[static_cast<std::size_t>(i)]); });
+        member.for_each(std::ssize(active_),
+                        [&](std::int64_t i) { restore(*active_[static_cast<std::size_t>(i)]); });
     }
     if (member.index() == 0) trusted_ = good && small;
     member.barrier();

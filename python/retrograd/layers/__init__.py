@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from retrograd.layers.base import Layer
 from retrograd.layers.dense import Activation, Dense
+from retrograd.layers.embedding import Embedding
 from retrograd.layers.normalisation import BatchNorm, Dropout
 from retrograd.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D, UpSample2D
 from retrograd.layers.shapes import Add, Concatenate, Flatten, Multiply, Rescale, Reshape
@@ -24,6 +25,7 @@ __all__ = [
     "Concatenate",
     "Dense",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GlobalAvgPool2D",
     "Layer",

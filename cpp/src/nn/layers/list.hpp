@@ -11,6 +11,9 @@ class LayerCall;
 Node build_dense(LayerCall&);
 Node build_activation(LayerCall&);
 
+// embedding.cpp
+Node build_embedding(LayerCall&);
+
 // shapes.cpp
 Node build_flatten(LayerCall&);
 Node build_reshape(LayerCall&);

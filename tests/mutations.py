@@ -804,6 +804,56 @@ def steps(edits: list[Edit]) -> None:
     at("penalty in a step", "s_.updater.penalise_and_measure(member);", "s_.updater.measure(member);", same)
 
 
+def recurrent(edits: list[Edit]) -> None:
+    def layer(name: str) -> Test:
+        return row(f"rg.{name}")
+
+    def own(name: str) -> Test:
+        return pytest_of("test_recurrent.py", name)
+
+    at = Place(edits, "functions/cells.hpp", "struct TanhRnn {", "static RG_MEMBER V backward(")
+    at("simple_rnn", "constant<V>(1) - slot[0] * slot[0]", "constant<V>(1) - slot[0]", layer("SimpleRNN"))
+    at = Place(edits, "functions/cells.hpp", "struct ReluRnn {", "static RG_MEMBER V backward(")
+    at("simple_rnn, relu", "select(slot[0] <= V{}, V{}, dh)", "dh", layer("SimpleRNN:relu"))
+    at = Place(edits, "functions/cells.hpp", "struct Lstm {", "static RG_MEMBER V backward(")
+    at("lstm, c", "fma(dh * o, one - t * t, dc)", "fma(dh * o, one - t, dc)", layer("LSTM"))
+    at("lstm, c of the next step", "fma(dh * o, one - t * t, dc)", "dh * o * (one - t * t)", layer("LSTM"))
+    at("lstm, i", "dc * g * (i * (one - i))", "dc * (i * (one - i))", layer("LSTM"))
+    at("lstm, f", "dc * before.c * (f * (one - f))", "dc * c * (f * (one - f))", layer("LSTM"))
+    at("lstm, g", "dc * i * (one - g * g)", "dc * i * (one - g)", layer("LSTM"))
+    at("lstm, o", "dh * t * (o * (one - o))", "dh * t * o", layer("LSTM"))
+    at("lstm, back through c", "dc = dc * f;", ";", layer("LSTM"))
+    at = Place(edits, "functions/cells.hpp", "struct Gru {", "static RG_MEMBER V backward(")
+    at("gru, n", "dh * (one - u) * (one - n * n)", "dh * (one - n * n)", layer("GRU"))
+    at("gru, r", "dn * p * (r * (one - r))", "dn * (r * (one - r))", layer("GRU"))
+    at("gru, u", "dh * (before.h - n) * (u * (one - u))", "dh * before.h * (u * (one - u))", layer("GRU"))
+    at("gru, what does not pass r", "dz[2] = dn;", "dz[2] = dn * r;", layer("GRU"))
+    at("gru, n of the state", "slot[2] = dn * r;", "slot[2] = dn;", layer("GRU"))
+    at("gru, past the gates", "return dh * u;", "return V{};", layer("GRU"))
+
+    at = Place(edits, "kernels/recurrent.hpp", "void cell_backward(")
+    throughout = own("test_what_is_masked_does_not_matter[LSTM]")
+    at("recurrent, masked", "is_masked(s.mask, i * s.mask_row)", "false", layer("LSTM:mask"), throughout)
+    old = "load_next(s.dy + i * s.dy_row + j, left) + dh"
+    at("recurrent, dy", old, "load_next(s.dy + i * s.dy_row + j, left)", layer("LSTM:sequences"))
+    old = "if (s.add_dz) dz[k] = load_next<T>(to + k * n, left) + dz[k];"
+    at("recurrent, accumulate", old, ";", own("test_z_may_have_other_readers[GRU]"))
+
+    at = Place(edits, "ops/recurrent.cpp", "void run_backward(")
+    old = "std::copy_n(r.dy.data() + from, n, places.dh + from);"
+    at("recurrent, the last state", old, "std::fill_n(places.dh + from, n, T(0));", layer("GRU"))
+    at = Place(edits, "ops/recurrent.cpp", "void step_backward(")
+    at("recurrent, time", "time_of(s, step)", "step", layer("GRU:reverse"))
+    old = "places.h + places.state_of(step - 1, row)"
+    at("recurrent, h before", old, "places.h + places.state_of(step, row)", layer("GRU"))
+    at = Place(edits, "ops/recurrent.cpp", "static void weight_gradients(")
+    at("recurrent, dW_hh", "places.slots + s.batch * delta_row", "places.slots", layer("LSTM"))
+    twice = own("test_a_layer_called_twice_adds_its_gradients[LSTM]")
+    at("recurrent, dW_hh, accumulate", "r.accumulate[1] != 0", "false", twice)
+    at("recurrent, db_hh", "s.steps * s.batch", "s.batch", layer("LSTM"))
+    at("recurrent, db_hh, accumulate", "r.accumulate[2] != 0", "false", twice)
+
+
 def all_edits() -> list[Edit]:
     edits: list[Edit] = []
     for group in (
@@ -819,6 +869,7 @@ def all_edits() -> list[Edit]:
         reductions,
         shapes,
         other_operations,
+        recurrent,
         plans,
         steps,
     ):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import reference as ref
 import reference_pooling as pooling
+import reference_recurrent
 import retrograd as rg
 from retrograd import ops
 
@@ -158,6 +159,47 @@ LAYERS: dict[str, Row] = {
     "Embedding:called twice": Row(_twice, lambda i: np.tanh(W[i]) * W[i], shapes=((3,),), index=True),
 }
 
+
+def _recurrent(layer: Callable[..., Any], cell: str, masked: bool = False, **options: Any) -> Row:
+    """Sequences of six steps; a mask looks at the first feature, so a step may be padding anywhere."""
+    activation = {"activation": cell.partition("_")[0]} if layer is rg.SimpleRNN else {}
+    walk = {name: value for name, value in options.items() if name in ("return_sequences", "reverse")}
+    rng = np.random.default_rng(0)
+    rows = 3 * reference_recurrent.GATES[cell]
+    weights = rng.normal(size=(rows, 4)), rng.normal(size=(rows, 3)), rng.normal(size=rows)
+    initial = dict(zip(("weight_init", "recurrent_init", "bias_init"), weights, strict=True))
+
+    def make(x: rg.Node) -> rg.Node:
+        first = ops.reshape(ops.slice(x, 2, 0, 1), 6)
+        mask = ops.greater(first, 0.0) if masked else None
+        return layer(3, **activation, **walk, **initial)(x, mask=mask)
+
+    def value(x: Array) -> Array:
+        mask = x[:, :, 0] > 0 if masked else None
+        return reference_recurrent.walk(cell, x, *weights, mask=mask, **walk)
+
+    return Row(make, value, shapes=((6, 4),))
+
+
+for _name, _layer, _cell in (
+    ("SimpleRNN", rg.SimpleRNN, "tanh_rnn"),
+    ("LSTM", rg.LSTM, "lstm"),
+    ("GRU", rg.GRU, "gru"),
+):
+    _all = {"return_sequences": True}
+    LAYERS |= {
+        _name: _recurrent(_layer, _cell),
+        f"{_name}:sequences": _recurrent(_layer, _cell, **_all),
+        f"{_name}:reverse": _recurrent(_layer, _cell, reverse=True),
+        f"{_name}:reverse sequences": _recurrent(_layer, _cell, reverse=True, **_all),
+        f"{_name}:mask": _recurrent(_layer, _cell, masked=True),
+        f"{_name}:mask sequences": _recurrent(_layer, _cell, masked=True, **_all),
+        f"{_name}:mask reverse": _recurrent(_layer, _cell, masked=True, reverse=True),
+        f"{_name}:mask reverse sequences": _recurrent(_layer, _cell, masked=True, reverse=True, **_all),
+    }
+LAYERS["SimpleRNN:relu"] = _recurrent(rg.SimpleRNN, "relu_rnn", return_sequences=True)
+LAYERS["SimpleRNN:relu mask"] = _recurrent(rg.SimpleRNN, "relu_rnn", masked=True)
+
 OPERATIONS: dict[str, Row] = {
     "add": _two(ops.add, np.add),
     "subtract": _two(ops.subtract, np.subtract),
@@ -220,6 +262,9 @@ INNER_OPERATIONS = {
     "avg_pool2d": "of the layer AvgPool2D",
     "upsample2d": "of the layer UpSample2D",
     "standardize": "of the layer Standardize",
+    "simple_rnn": "the walk of the layer SimpleRNN",
+    "lstm": "the walk of the layer LSTM",
+    "gru": "the walk of the layer GRU",
 }
 
 # Objects of each layer, for their repr.
@@ -248,4 +293,7 @@ LAYER_OBJECTS: dict[str, list[Any]] = {
         rg.Embedding(3, 2, weight_init="normal(0.1)", name="users"),
         rg.Embedding(2, 2, weight_init=np.array([[1.0, 2.0], [3.0, 4.0]])),
     ],
+    "SimpleRNN": [rg.SimpleRNN(5), rg.SimpleRNN(5, "relu", return_sequences=True, weight_init="he_normal")],
+    "LSTM": [rg.LSTM(5), rg.LSTM(5, reverse=True, recurrent_init="glorot_uniform", name="memory")],
+    "GRU": [rg.GRU(5), rg.GRU(5, return_sequences=True, bias_init="normal(0.1)")],
 }

@@ -47,6 +47,12 @@ from retrograd.layers import (
     Dense,
     Dropout,
     Embedding,
+    GRU,
+    LSTM,
+    Activation,
+    Add,
+    Concatenate,
+    Dense,
     Flatten,
     Multiply,
     Rescale,
@@ -54,6 +60,8 @@ from retrograd.layers import (
 )
 from retrograd.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D, UpSample2D
 from retrograd.layers.standardize import Standardize
+    SimpleRNN,
+)
 from retrograd.losses import (
     BinaryCrossEntropy,
     CosineSimilarity,
@@ -75,6 +83,8 @@ if TYPE_CHECKING:
     from retrograd._check import check_gradients
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "SGD",
     "Activation",
     "Adagrad",
@@ -119,6 +129,7 @@ __all__ = [
     "Sequential",
     "ShapeError",
     "Standardize",
+    "SimpleRNN",
     "StateError",
     "Trainer",
     "UpSample2D",

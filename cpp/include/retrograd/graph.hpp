@@ -26,6 +26,7 @@ struct Initial {
     double a = 0, b = 0;         // normal(a = std), uniform(a = low, b = high)
     std::int64_t fan_in = 1, fan_out = 1;
     std::shared_ptr<const std::vector<double>> values;
+    std::int64_t stacked = 1;  // matrices that lie one below the other, each orthogonal by itself
 };
 
 // The layer that made a node. Nodes of one layer share one tag.

@@ -8,6 +8,7 @@
 #include "kernels/gemm.hpp"
 #include "kernels/losses.hpp"
 #include "kernels/pool.hpp"
+#include "kernels/recurrent.hpp"
 #include "kernels/reduce.hpp"
 #include "kernels/softmax.hpp"
 #include "kernels/sparse.hpp"
@@ -36,6 +37,7 @@ constexpr Kernels<T> make_table() {
     table.binary = BinaryTable<T, ArithmeticFunctions>::list;
     table.losses = LossTable<T, Losses>::list;
     table.updates = UpdateTable<T, Updates>::list;
+    table.cells = CellTable<T, Cells>::list;
     table.sum = &sum_all<T>;
     table.sum_of_squares = &sum_squares<T>;
     table.dot = &dot_all<T>;

@@ -116,6 +116,44 @@ struct Pooling {
 // Images of height x width x channels, and those that are factor times as large.
 struct Upsampling {
     std::int64_t height, width, channels, factor_h, factor_w;
+// One step of a recurrent layer, for some rows of the batch whose states lie side by side.
+template <class T>
+struct CellStep {
+    std::int64_t rows, units;
+    const T* z;  // gates * units numbers for each row
+    std::int64_t z_row;
+    T* slots;  // (rows, slots, units): p = h W_hh^T + b_hh in the first; what backward needs afterwards
+    const T *h_before, *c_before;  // (rows, units); null: zeros. c is for cells with a memory alone
+    T *h, *c;
+    const T* mask;  // null, or 0 for a row whose state is handed on as it is
+    std::int64_t mask_row;
+    T* y;  // null, or where h is written as well
+    std::int64_t y_row;
+};
+
+// The same step back.
+template <class T>
+struct CellGradient {
+    std::int64_t rows, units;
+    T* slots;  // as forward left them; delta = dL/dp in the first `gates` of them afterwards
+    const T *h_before, *c_before, *c;
+    const T* mask;
+    std::int64_t mask_row;
+    const T* dy;  // null, or what is added to dh
+    std::int64_t dy_row;
+    T *dh, *dc;  // dL/dh and dL/dc after the step; before it afterwards, for dh without delta W_hh
+    T* dz;       // null: not wanted
+    std::int64_t dz_row;
+    bool add_dz;
+};
+
+template <class T>
+struct CellKernel {
+    std::string_view name;
+    int gates, slots;
+    bool has_memory;  // a c besides h
+    void (*forward)(const CellStep<T>&);
+    void (*backward)(const CellGradient<T>&);
 };
 
 enum class Source : std::uint8_t { f32, f64, u8 };  // element types with a fast way into a batch
@@ -152,6 +190,7 @@ struct Kernels {
     std::span<const BinaryKernel<T>> binary;
     std::span<const LossKernel<T>> losses;
     std::span<const UpdateKernel<T>> updates;
+    std::span<const CellKernel<T>> cells;
 
     // Sums in 16 or 64 logical lanes folded in one fixed tree; the same bits on every instruction set.
     T (*sum)(const T* x, std::int64_t n);

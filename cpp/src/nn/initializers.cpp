@@ -14,14 +14,13 @@ constexpr std::array<std::string_view, 11> rules = {
     "zeros",         "ones",           "normal",       "uniform",       "he_normal", "he_uniform",
     "glorot_normal", "glorot_uniform", "lecun_normal", "lecun_uniform", "orthogonal"};
 
-// Rows or columns, whichever are fewer, orthonormal: a normal matrix made orthogonal by Gram and Schmidt,
-// twice over because once loses digits.
-std::vector<double> orthogonal(const Shape& shape, const RandomKey& key) {
-    const std::int64_t rows = shape.dims.empty() ? 1 : shape.dims[0];
-    const std::int64_t columns = shape.size() / rows;
+// Rows or columns, whichever are fewer, orthonormal: a matrix of the normal numbers from `first` on, made
+// orthogonal by Gram and Schmidt, twice over because once loses digits.
+std::vector<double> orthogonal(std::int64_t rows, std::int64_t columns, std::size_t first,
+                               const RandomKey& key) {
     const std::int64_t count = std::min(rows, columns), length = std::max(rows, columns);
-    std::vector<double> q(static_cast<std::size_t>(shape.size()));
-    for (std::size_t i = 0; i < q.size(); ++i) q[i] = normal(key, i);
+    std::vector<double> q(static_cast<std::size_t>(rows * columns));
+    for (std::size_t i = 0; i < q.size(); ++i) q[i] = normal(key, first + i);
     const auto vector = [&](std::int64_t v) { return q.data() + v * length; };
     for (std::int64_t v = 0; v < count; ++v) {
         for (int pass = 0; pass < 2; ++pass) {
@@ -82,8 +81,13 @@ void initialise(const Initial& initial, const Shape& shape, const RandomKey& key
     if (rule == "lecun_normal") return normals(std::sqrt(1 / in));
     if (rule == "lecun_uniform") return uniforms(-std::sqrt(3 / in), std::sqrt(3 / in));
     if (rule == "orthogonal") {
-        const std::vector<double> q = orthogonal(shape, key);
-        return fill([&](std::size_t i) { return q[i]; });
+        const std::int64_t rows = (shape.dims.empty() ? 1 : shape.dims[0]) / initial.stacked;
+        const std::int64_t columns = shape.size() / initial.stacked / rows;
+        for (std::size_t first = 0; first < out.size(); first += static_cast<std::size_t>(rows * columns)) {
+            const std::vector<double> q = orthogonal(rows, columns, first, key);
+            for (std::size_t i = 0; i < q.size(); ++i) out[first + i] = static_cast<T>(q[i]);
+        }
+        return;
     }
     std::string known;
     for (const std::string_view name : rules) known += (known.empty() ? "" : ", ") + std::string(name);

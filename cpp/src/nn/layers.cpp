@@ -38,6 +38,9 @@ constexpr Builder builders[] = {
     {"dense", build_dense},       {"activation", build_activation},   {"flatten", build_flatten},
     {"reshape", build_reshape},   {"rescale", build_rescale},         {"add", build_add},
     {"multiply", build_multiply}, {"concatenate", build_concatenate}, {"embedding", build_embedding},
+    {"simple_rnn", build_simple_rnn},
+    {"lstm", build_lstm},
+    {"gru", build_gru},
 };
 // clang-format on
 

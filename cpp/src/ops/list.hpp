@@ -48,5 +48,8 @@ OpPtr make_max_pool2d(const Attributes&);
 OpPtr make_avg_pool2d(const Attributes&);
 OpPtr make_upsample2d(const Attributes&);
 OpPtr make_standardize(const Attributes&);
+OpPtr make_simple_rnn(const Attributes&);
+OpPtr make_lstm(const Attributes&);
+OpPtr make_gru(const Attributes&);
 
 }  // namespace retrograd

@@ -44,6 +44,9 @@ constexpr Entry entries[] = {
     {"avg_pool2d", make_avg_pool2d},
     {"upsample2d", make_upsample2d},
     {"standardize", make_standardize},
+    {"simple_rnn", make_simple_rnn},
+    {"lstm", make_lstm},
+    {"gru", make_gru},
 };
 
 // Letters to insert, remove or change to make b of a.

@@ -14,10 +14,13 @@ from retrograd.layers.dense import Activation, Dense
 from retrograd.layers.embedding import Embedding
 from retrograd.layers.normalisation import BatchNorm, Dropout
 from retrograd.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D, UpSample2D
+from retrograd.layers.recurrent import GRU, LSTM, SimpleRNN
 from retrograd.layers.shapes import Add, Concatenate, Flatten, Multiply, Rescale, Reshape
 from retrograd.layers.standardize import Standardize
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "Activation",
     "Add",
     "AvgPool2D",
@@ -35,4 +38,5 @@ __all__ = [
     "Reshape",
     "Standardize",
     "UpSample2D",
+    "SimpleRNN",
 ]

@@ -34,5 +34,9 @@ Node build_up_sample2d(LayerCall&);
 
 // standardize.cpp
 Node build_standardize(LayerCall&);
+// recurrent.cpp
+Node build_simple_rnn(LayerCall&);
+Node build_lstm(LayerCall&);
+Node build_gru(LayerCall&);
 
 }  // namespace retrograd

@@ -854,6 +854,69 @@ def recurrent(edits: list[Edit]) -> None:
     at("recurrent, db_hh, accumulate", "r.accumulate[2] != 0", "false", twice)
 
 
+def updates(edits: list[Edit]) -> None:
+    """The rules of the optimizers without a group of their own above."""
+
+    def of(name: str, *options: str) -> Test:
+        return contract(f"test_optimizer_steps[{'-'.join([name, *options])}-float64]")
+
+    def in_struct(struct: str) -> Place:
+        return Place(edits, "functions/updates.hpp", f"struct {struct} : StartAtZero {{")
+
+    at = in_struct("Adadelta")
+    at(
+        "adadelta",
+        "sqrt(slot[1] + c[4]) / sqrt(slot[0] + c[4]) * g",
+        "g / sqrt(slot[0] + c[4])",
+        of("Adadelta"),
+    )
+    at("adadelta", "fma(c[3] * d, d, c[2] * slot[1])", "fma(c[3] * g, g, c[2] * slot[1])", of("Adadelta"))
+    at = in_struct("Nadam")
+    decay = of("NAdam", "weight_decay", "momentum_decay")
+    at("nadam", "whole_power(base, t + 1)", "whole_power(base, t)", decay)
+    at("nadam", "i < t && product > 1e-20", "i < 1", of("NAdam"))
+    at("nadam", "-lr * (1 - now) / (1 - product)", "-lr / (1 - product)", of("NAdam"))
+    at("nadam", 'log_of_096 * h.get("momentum_decay")', "log_of_096", of("NAdam"))
+    at = in_struct("Radam")
+    at("radam", "n > 5", "n > 4", of("RAdam"))
+    at("radam", 'trusted ? h.get("eps") : 1', "1", of("RAdam"))
+    at("radam", "(n - 4) * (n - 2) * r", "(n - 4) * (n - 2)", of("RAdam"))
+    at = in_struct("Adamax")
+    old = "max(c[2] * slot[1], abs(g) + c[3])"
+    at("adamax", old, "max(c[2] * slot[1], abs(g))", of("Adamax", "weight_decay", "betas", "eps"))
+    at("adamax", old, "c[2] * slot[1] + abs(g) + c[3]", of("Adamax"))
+    at = in_struct("Lion")
+    at("lion", "sign(lerp(slot[0], g, c[2]))", "sign(g)", of("Lion"))
+    at("lion", "slot[0] = lerp(slot[0], g, c[3]);", "slot[0] = lerp(slot[0], g, c[2]);", of("Lion"))
+    at("lion", '1 - lr * h.get("weight_decay")', "1", of("Lion", "weight_decay", "betas"))
+    at = in_struct("Rprop")
+    at("rprop", "select(kept < V{}, V{}, g)", "g", of("Rprop"))
+    at("rprop", "select(slot[1] == V{}, c[0], slot[1])", "slot[1]", of("Rprop"))
+    at(
+        "rprop",
+        "min(max(step * factor, c[3]), c[4])",
+        "max(step * factor, c[3])",
+        of("Rprop", "etas", "step_sizes"),
+    )
+
+
+def schedules(edits: list[Edit]) -> None:
+    def of(name: str) -> Test:
+        return contract(f"test_schedule_rates[{name}-iteration]")
+
+    at = Place(edits, "train/schedule.cpp", "double Rate::varying(")
+    at("warmup_cosine", "lr_ * (time + 1) / (peak_ + 1)", "lr_ * time / peak_", of("WarmupCosine"))
+    at("one_cycle", "half_cosine(start_, lr_, time, peak_)", "lr_", of("OneCycle"))
+    at = Place(edits, "train/schedule.cpp", "double Rate::piece(")
+    at("piecewise", "t >= one.from", "t > one.from", of("Piecewise"))
+    plateau = pytest_of("test_schedules.py", "test_fit_shows_every_epoch_to_the_plateau")
+    at = Place(edits, "train/plateau.cpp", "double Plateau::observe(")
+    at("plateau", "bad_ <= patience_", "bad_ < patience_", plateau)
+    at("plateau", "best_ = value;", ";", plateau)
+    at = Place(edits, "train/plateau.cpp", "bool Plateau::improves(")
+    at("plateau", "best_ * (1 + direction * threshold_)", "best_", plateau)
+
+
 def all_edits() -> list[Edit]:
     edits: list[Edit] = []
     for group in (
@@ -872,6 +935,8 @@ def all_edits() -> list[Edit]:
         recurrent,
         plans,
         steps,
+        updates,
+        schedules,
     ):
         group(edits)
     return edits

@@ -575,6 +575,133 @@ def adamw(
     return adam(t, w * (1.0 - lr * weight_decay), g, state, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad)
 
 
+def adadelta(
+    t: int,
+    w: Array,
+    g: Array,
+    state: State,
+    *,
+    lr: float = 1.0,
+    rho: float = 0.9,
+    eps: float = 1e-6,
+    weight_decay: float = 0.0,
+) -> tuple[Array, State]:
+    """The step is the ratio of two root mean squares, of past steps and of gradients, times g."""
+    zero = np.zeros_like(w)
+    g = g + weight_decay * w
+    s = rho * state.get("square_avg", zero) + (1.0 - rho) * g * g
+    past = state.get("acc_delta", zero)
+    d = np.sqrt((past + eps) / (s + eps)) * g
+    return w - lr * d, {"square_avg": s, "acc_delta": rho * past + (1.0 - rho) * d * d}
+
+
+def _decayed(w: Array, g: Array, lr: float, weight_decay: float, decoupled: bool) -> tuple[Array, Array]:
+    return (w * (1.0 - lr * weight_decay), g) if decoupled else (w, g + weight_decay * w)
+
+
+def _moments(g: Array, state: State, betas: tuple[float, float]) -> State:
+    zero = np.zeros_like(g)
+    m = betas[0] * state.get("exp_avg", zero) + (1.0 - betas[0]) * g
+    v = betas[1] * state.get("exp_avg_sq", zero) + (1.0 - betas[1]) * g * g
+    return {"exp_avg": m, "exp_avg_sq": v}
+
+
+def nadam(
+    t: int,
+    w: Array,
+    g: Array,
+    state: State,
+    *,
+    lr: float = 2e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    momentum_decay: float = 4e-3,
+    decoupled_weight_decay: bool = False,
+) -> tuple[Array, State]:
+    w, g = _decayed(w, g, lr, weight_decay, decoupled_weight_decay)
+    new = _moments(g, state, betas)
+    mu = [betas[0] * (1.0 - 0.5 * 0.96 ** (i * momentum_decay)) for i in range(1, t + 2)]
+    so_far, with_next = math.prod(mu[:-1]), math.prod(mu)
+    ahead = (1.0 - mu[-2]) / (1.0 - so_far) * g + mu[-1] / (1.0 - with_next) * new["exp_avg"]
+    return w - lr * ahead / (np.sqrt(new["exp_avg_sq"] / (1.0 - betas[1] ** t)) + eps), new
+
+
+def radam(
+    t: int,
+    w: Array,
+    g: Array,
+    state: State,
+    *,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    decoupled_weight_decay: bool = False,
+) -> tuple[Array, State]:
+    w, g = _decayed(w, g, lr, weight_decay, decoupled_weight_decay)
+    new = _moments(g, state, betas)
+    m = new["exp_avg"] / (1.0 - betas[0] ** t)
+    correction = 1.0 - betas[1] ** t
+    longest = 2.0 / (1.0 - betas[1]) - 1.0
+    length = longest - 2.0 * t * betas[1] ** t / correction
+    if length <= 5.0:  # the second moment has hardly seen anything: do without
+        return w - lr * m, new
+    r = math.sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length))
+    return w - lr * r * m * math.sqrt(correction) / (np.sqrt(new["exp_avg_sq"]) + eps), new
+
+
+def adamax(
+    t: int,
+    w: Array,
+    g: Array,
+    state: State,
+    *,
+    lr: float = 2e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+) -> tuple[Array, State]:
+    zero = np.zeros_like(w)
+    g = g + weight_decay * w
+    m = betas[0] * state.get("exp_avg", zero) + (1.0 - betas[0]) * g
+    u = np.maximum(betas[1] * state.get("exp_inf", zero), np.abs(g) + eps)
+    return w - lr / (1.0 - betas[0] ** t) * m / u, {"exp_avg": m, "exp_inf": u}
+
+
+def lion(
+    t: int,
+    w: Array,
+    g: Array,
+    state: State,
+    *,
+    lr: float = 1e-4,
+    betas: tuple[float, float] = (0.9, 0.99),
+    weight_decay: float = 0.0,
+) -> tuple[Array, State]:
+    """The direction looks at the newest gradient more than the memory does."""
+    m = state.get("exp_avg", np.zeros_like(w))
+    direction = np.sign(betas[0] * m + (1.0 - betas[0]) * g)
+    return w - lr * (direction + weight_decay * w), {"exp_avg": betas[1] * m + (1.0 - betas[1]) * g}
+
+
+def rprop(
+    t: int,
+    w: Array,
+    g: Array,
+    state: State,
+    *,
+    lr: float = 1e-2,
+    etas: tuple[float, float] = (0.5, 1.2),
+    step_sizes: tuple[float, float] = (1e-6, 50.0),
+) -> tuple[Array, State]:
+    before, size = state.get("prev", np.zeros_like(w)), state.get("step_size", np.full_like(w, lr))
+    agreement = np.sign(g * before)
+    size = np.clip(size * np.choose(agreement.astype(int) + 1, [etas[0], 1.0, etas[1]]), *step_sizes)
+    g = np.where(agreement < 0, 0.0, g)
+    return w - size * np.sign(g), {"prev": g, "step_size": size}
+
+
 Optimizer = Callable[..., tuple[Array, State]]
 OPTIMIZERS: dict[str, Optimizer] = {
     "SGD": sgd,
@@ -582,6 +709,12 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "Adagrad": adagrad,
     "Adam": adam,
     "AdamW": adamw,
+    "Adadelta": adadelta,
+    "NAdam": nadam,
+    "RAdam": radam,
+    "Adamax": adamax,
+    "Lion": lion,
+    "Rprop": rprop,
 }
 
 
@@ -606,7 +739,68 @@ def cosine(t: int, lr: float, total: int, min_lr: float = 0.0) -> float:
     return min_lr + (lr - min_lr) * 0.5 * (1.0 + math.cos(math.pi * min(t, total) / total))
 
 
+def warmup_cosine(t: int, lr: float, warmup: int, total: int, min_lr: float = 0.0) -> float:
+    """A straight line that would begin at 0 one step earlier, then the cosine over what is left."""
+    rise = lr * (t + 1) / (warmup + 1)
+    return rise if t < warmup else cosine(t - warmup, lr, total - warmup, min_lr)
+
+
+def one_cycle(
+    t: int,
+    max_lr: float,
+    total: int,
+    pct_start: float = 0.3,
+    div_factor: float = 25.0,
+    final_div_factor: float = 1e4,
+) -> float:
+    """Half a cosine up, half a cosine down, whose last step is number total - 1."""
+    low, top, last = max_lr / div_factor, pct_start * total - 1, total - 1
+    if t < top:
+        return low + (max_lr - low) * math.sin(0.5 * math.pi * t / top) ** 2
+    fall = min((t - top) / (last - top), 1.0)
+    return max_lr + (low / final_div_factor - max_lr) * math.sin(0.5 * math.pi * fall) ** 2
+
+
+def piecewise(t: int, boundaries: Sequence[int], values: Sequence[float]) -> float:
+    return values[int(np.searchsorted(boundaries, t, side="right"))]
+
+
+def reduce_on_plateau(
+    values: Sequence[float],
+    lr: float,
+    factor: float = 0.1,
+    patience: int = 10,
+    maximise: bool = False,
+    threshold: float = 1e-4,
+    relative: bool = True,
+    cooldown: int = 0,
+    min_lr: float = 0.0,
+    eps: float = 1e-8,
+) -> list[float]:
+    """The rate after each value."""
+    rates, bad, rest = [], 0, 0
+    best = -math.inf if maximise else math.inf
+    for value in values:
+        change = abs(threshold * best) if relative and math.isfinite(best) else threshold
+        if value > best + change if maximise else value < best - change:
+            best, bad = value, 0
+        else:
+            bad += 1
+        if rest:
+            rest, bad = rest - 1, 0
+        if bad > patience:
+            bad, rest = 0, cooldown
+            if lr - max(lr * factor, min_lr) > eps:
+                lr = max(lr * factor, min_lr)
+        rates.append(lr)
+    return rates
+
+
 SCHEDULES: dict[str, Callable[..., float]] = {
+    "WarmupCosine": warmup_cosine,
+    "OneCycle": one_cycle,
+    "Piecewise": piecewise,
+    "ReduceOnPlateau": lambda t, lr: lr,  # of time: what it is shown comes from elsewhere
     "Constant": constant,
     "Step": step,
     "Exponential": exponential,

@@ -60,13 +60,30 @@ OPTIMIZER_OPTIONS: dict[str, list[dict[str, Any]]] = {
     "Adagrad": [{"lr_decay": 0.1, "initial_accumulator_value": 0.2, "weight_decay": 0.1}],
     "Adam": [{"amsgrad": True, "weight_decay": 0.1}, {"betas": (0.5, 0.9), "eps": 1e-3}],
     "AdamW": [{"amsgrad": True}, {"weight_decay": 0.3}],
+    "Adadelta": [{"rho": 0.5, "eps": 1e-3, "weight_decay": 0.1}],
+    "NAdam": [
+        {"weight_decay": 0.1, "momentum_decay": 0.3},
+        {"weight_decay": 0.1, "decoupled_weight_decay": True, "betas": (0.5, 0.9), "eps": 1e-3},
+    ],
+    "RAdam": [
+        {"weight_decay": 0.1, "betas": (0.5, 0.9)},
+        {"weight_decay": 0.1, "decoupled_weight_decay": True, "eps": 1e-3},
+    ],
+    "Adamax": [{"weight_decay": 0.1, "betas": (0.5, 0.9), "eps": 1e-3}],
+    "Lion": [{"weight_decay": 0.3, "betas": (0.5, 0.9)}],
+    "Rprop": [{"etas": (0.3, 2.0), "step_sizes": (1e-3, 0.05)}],
 }
 SCHEDULE_ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "Constant": (0.1,),
     "Step": (0.1, 3, 0.5),
     "Exponential": (0.1, 0.9),
     "Cosine": (0.1, 10, 0.01),
+    "WarmupCosine": (0.1, 4, 15, 0.01),
+    "OneCycle": (0.1, 20, 0.4, 10.0, 100.0),
+    "Piecewise": ((3, 7, 8), (0.1, 0.05, 0.2, 0.01)),
+    "ReduceOnPlateau": (0.1,),
 }
+OBSERVING = {"ReduceOnPlateau"}  # not a function of time; tests/test_schedules.py
 
 
 # ------------------------------------------------------------------------------------- the sets of names
@@ -506,7 +523,7 @@ def test_a_model_trained_by_an_optimizer_saved(name: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("unit", ["iteration", "epoch"])
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", sorted(set(SCHEDULES) - OBSERVING))
 def test_schedule_rates(name: str, unit: str) -> None:
     """The core, which is asked, the class, which shows it, and the reference."""
     arguments = SCHEDULE_ARGUMENTS[name]
@@ -524,7 +541,8 @@ def test_schedule_rates(name: str, unit: str) -> None:
 def test_schedule_shown(name: str) -> None:
     arguments = SCHEDULE_ARGUMENTS[name]
     assert_shown_alike(SCHEDULES[name](*arguments))
-    assert_shown_alike(SCHEDULES[name](*arguments, unit="epoch"))
+    if name not in OBSERVING:
+        assert_shown_alike(SCHEDULES[name](*arguments, unit="epoch"))
     assert SCHEDULES[name].__doc__
 
 

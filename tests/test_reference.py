@@ -43,8 +43,8 @@ CONTRACT = {
     " hard_sigmoid hard_swish softmax log_softmax exp",
     "losses": "half_squared_error mean_squared_error mean_absolute_error huber binary_cross_entropy poisson"
     " hinge cross_entropy kl_divergence cosine_similarity",
-    "optimizers": "SGD RMSprop Adagrad Adam AdamW",
-    "schedules": "Constant Step Exponential Cosine",
+    "optimizers": "SGD RMSprop Adagrad Adam AdamW Adadelta NAdam RAdam Adamax Lion Rprop",
+    "schedules": "Constant Step Exponential Cosine WarmupCosine OneCycle Piecewise ReduceOnPlateau",
     "initialisers": "he_normal he_uniform glorot_normal glorot_uniform lecun_normal lecun_uniform normal"
     " uniform zeros ones orthogonal",
     "metrics": "accuracy top_k_accuracy binary_accuracy precision recall f1 auc iou mean_squared_error"

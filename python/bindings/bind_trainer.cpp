@@ -55,13 +55,30 @@ std::vector<py::array> outputs_out(const Model<T>& model, std::vector<std::vecto
 }
 
 struct PyEpochResult {
-    double loss, penalty, gradient_norm;
+    WeightedLoss loss;
+    double last_loss, penalty, gradient_norm;
     std::int64_t iterations, samples;
     bool stopped;
     std::vector<py::array> outputs;
     py::array order;
     std::map<std::string, double> gradient_norms, update_norms;
 };
+
+template <class T>
+PyEpochResult result_out(const Trainer<T>& trainer, EpochResult<T> result) {
+    const auto visited = static_cast<std::int64_t>(result.order.size());
+    return {result.loss,
+            result.last_loss,
+            result.penalty,
+            result.gradient_norm,
+            result.iterations,
+            result.samples,
+            result.stopped,
+            outputs_out(*trainer.model(), result.outputs, result.samples),
+            array_out(std::move(result.order), {visited}),
+            std::move(result.gradient_norms),
+            std::move(result.update_norms)};
+}
 
 template <class T>
 PyEpochResult run_epoch(Trainer<T>& trainer, const py::sequence& x, const py::sequence& y,
@@ -97,30 +114,36 @@ PyEpochResult run_epoch(Trainer<T>& trainer, const py::sequence& x, const py::se
         const py::gil_scoped_release release;
         result = trainer.run_epoch(arrays.batch(), options);
     }
-    const auto visited = static_cast<std::int64_t>(result.order.size());
-    return {result.loss,
-            result.penalty,
-            result.gradient_norm,
-            result.iterations,
-            result.samples,
-            result.stopped,
-            outputs_out(*trainer.model(), result.outputs, result.samples),
-            array_out(std::move(result.order), {visited}),
-            std::move(result.gradient_norms),
-            std::move(result.update_norms)};
+    return result_out(trainer, std::move(result));
 }
 
 template <class T>
-std::pair<double, std::vector<py::array>> evaluate(Trainer<T>& trainer, const py::sequence& x,
-                                                   const py::sequence& y, const py::object& weight,
-                                                   std::int64_t batch_size, const py::object& rows,
-                                                   bool collect) {
+PyEpochResult run_batch(Trainer<T>& trainer, const py::sequence& x, const py::sequence& y,
+                        const py::object& weight, bool collect, bool record_layers) {
+    const Arrays arrays(x, y, weight);
+    EpochOptions options;
+    options.collect = collect;
+    options.record_layers = record_layers;
+    options.interrupted = check_signals;
+    EpochResult<T> result;
+    {
+        const py::gil_scoped_release release;
+        result = trainer.run_batch(arrays.batch(), options);
+    }
+    return result_out(trainer, std::move(result));
+}
+
+template <class T>
+std::pair<WeightedLoss, std::vector<py::array>> evaluate(Trainer<T>& trainer, const py::sequence& x,
+                                                         const py::sequence& y, const py::object& weight,
+                                                         std::int64_t batch_size, const py::object& rows,
+                                                         bool collect) {
     const Arrays arrays(x, y, weight);
     const std::int64_t count = arrays.batch().x.empty() ? 0 : arrays.batch().x[0].rows();
     std::vector<std::int64_t> chosen;
     if (!rows.is_none()) chosen = rows_of(rows, count);
     std::vector<std::vector<T>> outputs;
-    double loss = 0;
+    WeightedLoss loss;
     {
         const py::gil_scoped_release release;
         loss = trainer.evaluate(arrays.batch(), batch_size, rows.is_none() ? nullptr : &chosen,
@@ -224,6 +247,9 @@ void bind_trainer_of(py::module_& m, const char* name) {
         .def("run_epoch", &run_epoch<T>, py::arg("x"), py::arg("y"), py::arg("sample_weight"),
              py::arg("batch_size"), py::arg("shuffle"), py::arg("rows"), py::arg("collect"),
              py::arg("record_layers"), py::arg("on_iteration"), py::arg("progress"))
+        .def("run_batch", &run_batch<T>, py::arg("x"), py::arg("y"), py::arg("sample_weight"),
+             py::arg("collect"), py::arg("record_layers"))
+        .def("end_epoch", &Tr::end_epoch)
         .def("evaluate", &evaluate<T>, py::arg("x"), py::arg("y"), py::arg("sample_weight"),
              py::arg("batch_size"), py::arg("rows"), py::arg("collect"))
         .def("trace", &trace<T>, py::arg("x"), py::arg("y"), py::arg("sample_weight"))
@@ -232,6 +258,8 @@ void bind_trainer_of(py::module_& m, const char* name) {
         .def_property_readonly("lr", &Tr::lr)
         .def(
             "set_lr", [](Tr& t, double lr) { t.set_schedule({"constant", {{"lr", lr}}}); }, py::arg("lr"))
+        .def("observe", &Tr::observe, py::arg("value"))
+        .def_property("schedule_state", &Tr::schedule_state, &Tr::set_schedule_state)
         .def("optimizer_state",
              [](Tr& t) {
                  std::vector<std::tuple<std::string, std::string, py::array>> list;
@@ -267,8 +295,13 @@ void bind_trainer_of(py::module_& m, const char* name) {
 }  // namespace
 
 void bind_trainer(py::module_& m) {
+    py::class_<WeightedLoss>(m, "WeightedLoss", "sum w_i L_i and sum w_i over some samples.")
+        .def_readonly("sum", &WeightedLoss::sum)
+        .def_readonly("weight", &WeightedLoss::weight)
+        .def_property_readonly("mean", &WeightedLoss::mean);
     py::class_<PyEpochResult>(m, "EpochResult", "What one pass over the data gave.")
         .def_readonly("loss", &PyEpochResult::loss)
+        .def_readonly("last_loss", &PyEpochResult::last_loss)
         .def_readonly("penalty", &PyEpochResult::penalty)
         .def_readonly("gradient_norm", &PyEpochResult::gradient_norm)
         .def_readonly("iterations", &PyEpochResult::iterations)

@@ -40,27 +40,25 @@ from retrograd.errors import (
 from retrograd.graph import Input, Node, Placeholder, Variable, constant
 from retrograd.history import History
 from retrograd.layers import (
+    GRU,
+    LSTM,
     Activation,
     Add,
+    AvgPool2D,
     BatchNorm,
     Concatenate,
     Dense,
     Dropout,
     Embedding,
-    GRU,
-    LSTM,
-    Activation,
-    Add,
-    Concatenate,
-    Dense,
     Flatten,
+    GlobalAvgPool2D,
+    MaxPool2D,
     Multiply,
     Rescale,
     Reshape,
-)
-from retrograd.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D, UpSample2D
-from retrograd.layers.standardize import Standardize
     SimpleRNN,
+    Standardize,
+    UpSample2D,
 )
 from retrograd.losses import (
     BinaryCrossEntropy,
@@ -75,7 +73,20 @@ from retrograd.losses import (
     Poisson,
 )
 from retrograd.model import Model, Sequential, load
-from retrograd.optim import SGD, Adagrad, Adam, AdamW, ParamGroup, RMSprop
+from retrograd.optim import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    NAdam,
+    ParamGroup,
+    RAdam,
+    RMSprop,
+    Rprop,
+)
 from retrograd.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -87,9 +98,11 @@ __all__ = [
     "LSTM",
     "SGD",
     "Activation",
+    "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Add",
     "ArgumentError",
     "AvgPool2D",
@@ -112,24 +125,28 @@ __all__ = [
     "Huber",
     "Input",
     "KLDivergence",
+    "Lion",
     "MaxPool2D",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Model",
     "Multiply",
+    "NAdam",
     "Node",
     "NonFiniteError",
     "ParamGroup",
     "Placeholder",
     "Poisson",
+    "RAdam",
     "RMSprop",
     "Rescale",
     "Reshape",
     "RetrogradError",
+    "Rprop",
     "Sequential",
     "ShapeError",
-    "Standardize",
     "SimpleRNN",
+    "Standardize",
     "StateError",
     "Trainer",
     "UpSample2D",

@@ -192,8 +192,17 @@ def read_tensors(path: str) -> dict[str, Array]:
 
 LossSpec: TypeAlias = list[tuple[str, Attributes]] | Callable[[list[Node], list[Node]], Node]
 
+class WeightedLoss:
+    """sum w_i L_i and sum w_i over some samples, without penalty."""
+
+    sum: float
+    weight: float
+    @property
+    def mean(self) -> float: ...
+
 class EpochResult:
-    loss: float  # weighted mean over the epoch, without penalty
+    loss: WeightedLoss
+    last_loss: float  # of the last iteration
     penalty: float  # mean over iterations
     gradient_norm: float  # mean over iterations, before clipping
     iterations: int
@@ -212,7 +221,7 @@ class _Trainer:
         model: _Model,
         loss: LossSpec,  # (name, attributes) for each output, or a function of nodes: one value per sample
         loss_weights: Sequence[float] | None,
-        optimizer: str,  # "sgd", "rmsprop", "adagrad", "adam", "adamw"
+        optimizer: str,  # one of op_list("optimizer")
         hyper: dict[str, float],  # all but lr; booleans as 0.0 / 1.0
         schedule: tuple[str, dict[str, float]],  # ("constant", {"lr": 0.1}); "unit_epoch": 1.0 counts epochs
         groups: Sequence[tuple[str, dict[str, float]]],  # (glob, {"lr_scale": 0.1, "weight_decay": 0.0})
@@ -252,6 +261,16 @@ class _Trainer:
 
         KeyboardInterrupt leaves the last committed step.
         """
+    def run_batch(
+        self,
+        x: Sequence[Array],
+        y: Sequence[Array],
+        sample_weight: Array | None,
+        collect: bool,
+        record_layers: bool,
+    ) -> EpochResult:
+        """One iteration with all rows, which is no epoch."""
+    def end_epoch(self) -> None: ...
     def evaluate(
         self,
         x: Sequence[Array],
@@ -260,7 +279,7 @@ class _Trainer:
         batch_size: int,
         rows: NDArray[np.int64] | None,
         collect: bool,
-    ) -> tuple[float, list[Array]]: ...
+    ) -> tuple[WeightedLoss, list[Array]]: ...
     def trace(
         self, x: Sequence[Array], y: Sequence[Array], sample_weight: Array | None
     ) -> tuple[float, dict[str, Array], dict[str, Array], dict[str, Array]]:
@@ -275,6 +294,9 @@ class _Trainer:
         """The rate of the next update."""
     def set_lr(self, lr: float) -> None:
         """Replaces the schedule by a constant."""
+    def observe(self, value: float) -> None:
+        """How an epoch went, for a plateau schedule; StateError for others."""
+    schedule_state: dict[str, float]
     def optimizer_state(self) -> list[tuple[str, str, Array]]:
         """(parameter, slot, view): ("dense_0.weight", "exp_avg", array)."""
     @property

@@ -17,6 +17,7 @@ from retrograd._arguments import integer, real, seed_of
 from retrograd.errors import ArgumentError, DTypeError, ShapeError
 from retrograd.graph import Node, shape_text
 from retrograd.losses import CrossEntropy, Loss, OwnLoss
+from retrograd.stream import Indexed, Stream, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from retrograd._core import Array
 
-__all__ = ["as_array", "batches", "split_rows"]
+__all__ = ["Indexed", "Stream", "Windows", "as_array", "batches", "split_rows"]
 
 _ACCEPTED = "float16, float32, float64, integers and bool"
 
@@ -100,6 +101,11 @@ def _convert(value: Any, name: str) -> Array:
         return _from_polars(value, name)
     if library == "scipy" and hasattr(value, "toarray"):
         raise DTypeError(f"{name}: got a sparse {type(value).__name__}; make it dense first (.toarray())")
+    if hasattr(value, "__next__") or callable(value):
+        raise DTypeError(
+            f"{name}: got a {type(value).__name__}, expected an array of {_ACCEPTED}; batches that a "
+            "function yields go into rg.data.Stream, which takes the function"
+        )
     if hasattr(value, "__dlpack__"):
         try:
             return np.from_dlpack(value)

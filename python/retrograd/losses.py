@@ -1,6 +1,8 @@
 """Losses: one value per sample, of an output and its target; training lowers their weighted mean.
 
-L = sum_i w_i L_i / sum_i w_i over the samples i of a batch, with weights w_i of 1 unless given.
+L = sum_i w_i L_i / sum_i w_i over the samples i of a batch, with weights w_i of 1 unless given. A sample of
+several positions (the steps of a sequence, the pixels of an image) has the mean over them; every mean here is
+over all axes but the batch, except that what runs over the last axis (classes, a vector) is summed.
 
 A trainer takes an object (``rg.Huber(delta=0.5)``), a name (``"huber"``, ``"mse"``) or a function of nodes.
 An object is such a function too: ``rg.MeanSquaredError()(output, target)`` is a node of shape [batch].
@@ -113,14 +115,16 @@ class BinaryCrossEntropy(Loss):
 class CrossEntropy(Loss):
     """-sum_k q_k log softmax(z)_k over the classes k, the last axis
 
-    Targets are integer labels [batch, ...] or probabilities q of the output's shape [batch, ..., classes].
+    Targets are integer labels [batch, ...] or probabilities q of the output's shape [batch, ..., classes]. A
+    sample's value is the mean over its labels that count, and it weighs as much as the share of them: without
+    sample weights L is the mean over all labels of the batch that count, as in PyTorch.
 
     Parameters
     ----------
     label_smoothing
         s: q becomes (1 - s) q + s / classes (Szegedy et al., 2016).
     ignore_index
-        Samples with this label do not count.
+        Positions with this label do not count.
 
     Raises
     ------
@@ -173,7 +177,10 @@ class KLDivergence(Loss):
 
 
 class CosineSimilarity(Loss):
-    """1 - y.t / (|y| |t|), the cosine of the angle between output and target, over the last axis"""
+    """1 - y.t / (|y| |t|), the cosine of the angle between output and target, over the last axis
+
+    Lengths below 1e-8 count as 1e-8, so that a vector of zeros is orthogonal to everything.
+    """
 
     name = "cosine_similarity"
     built_in = False
@@ -181,8 +188,13 @@ class CosineSimilarity(Loss):
     def __call__(self, output: Node, target: Operand) -> Node:
         t = target if isinstance(target, Node) else constant(target)
         dot = ops.sum(ops.multiply(output, t), axis=-1)
-        squares = ops.multiply(ops.sum(ops.square(output), axis=-1), ops.sum(ops.square(t), axis=-1))
-        return _per_sample(ops.subtract(1.0, ops.divide(dot, ops.sqrt(squares))))
+        lengths = ops.multiply(_length(output), _length(t))
+        return _per_sample(ops.subtract(1.0, ops.divide(dot, lengths)))
+
+
+def _length(x: Node) -> Node:
+    """Over the last axis, and at least 1e-8."""
+    return ops.sqrt(ops.maximum(ops.sum(ops.square(x), axis=-1), 1e-16))
 
 
 class OwnLoss(Loss):

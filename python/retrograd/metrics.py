@@ -5,6 +5,7 @@ it once per pass with everything it saw, never batch by batch, since most metric
 of their parts. It is given probabilities wherever the loss makes probabilities of the output (so 0.5 is the
 threshold for logits too), and the output itself otherwise.
 
+All axes but that of the classes (or columns), which is the last one, count samples: the pixels of images too.
 Counts of hits and misses for several classes are joined by ``average=``: ``"macro"`` is the mean over
 classes, ``"weighted"`` the mean weighted by how often each class is true, ``"micro"`` counts all classes in
 one pot and ``"binary"`` is for one column of yes or no. ``"auto"``: binary for one column, else macro. A
@@ -182,11 +183,10 @@ def auc(y_true: ArrayLike, y_pred: ArrayLike, average: str = "auto") -> float:
     true, predicted = _arrays("auc", y_true, y_pred)
     if _has_classes(true, predicted) and true.ndim < predicted.ndim:
         true = true[..., None] == np.arange(predicted.shape[-1])
-    true, predicted = _same_shape("auc", true, predicted)
-    if average == "micro" or predicted.ndim == 1:
+    true, predicted = _columns("auc", true, predicted)
+    if average == "micro":
         true, predicted = true.reshape(-1, 1), predicted.reshape(-1, 1)
-    true = true.reshape(-1, true.shape[-1]) > 0.5
-    predicted = predicted.reshape(-1, predicted.shape[-1])
+    true = true > 0.5
     if average == "binary" and predicted.shape[1] != 1:
         raise ArgumentError(
             f"auc: average='binary' is for one column, got {predicted.shape[1]}; choose macro, weighted or "
@@ -296,6 +296,14 @@ def _same_shape(who: str, true: Array, predicted: Array) -> tuple[Array, Array]:
     return true, predicted
 
 
+def _columns(who: str, true: Array, predicted: Array) -> tuple[Array, Array]:
+    """Both as [n, columns]: the last axis has the columns, and (n, ...) beside (n, ..., 1) is one of them."""
+    one = true.ndim != predicted.ndim or predicted.ndim == 1
+    true, predicted = _same_shape(who, true, predicted)
+    columns = 1 if one else predicted.shape[-1]
+    return true.reshape(-1, columns), predicted.reshape(-1, columns)
+
+
 def _values(who: str, y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, Array]:
     true, predicted = _same_shape(who, *_arrays(who, y_true, y_pred))
     return true.astype(np.float64), predicted.astype(np.float64)
@@ -320,9 +328,8 @@ def _counts(who: str, y_true: ArrayLike, y_pred: ArrayLike, average: str) -> tup
             np.bincount(label, minlength=classes) - hits,
         )
     else:
-        true, predicted = _same_shape(who, true, predicted)
-        columns = predicted.shape[-1] if predicted.ndim > 1 else 1
-        there, said = true.reshape(-1, columns) > 0.5, predicted.reshape(-1, columns) > 0.5
+        true, predicted = _columns(who, true, predicted)
+        there, said = true > 0.5, predicted > 0.5
         counts = (
             (there & said).sum(axis=0),
             (~there & said).sum(axis=0),
@@ -369,6 +376,11 @@ METRICS: dict[str, Metric] = {
 ALIASES: dict[str, str] = {"mse": "mean_squared_error", "mae": "mean_absolute_error"}
 # larger is better, for whoever watches a metric without being told
 MAXIMISED = ("accuracy", "top_k_accuracy", "binary_accuracy", "precision", "recall", "f1", "auc", "iou", "r2")
+
+
+def larger_is_better(monitor: str) -> bool:
+    """Of a quantity as the history calls it."""
+    return monitor.removeprefix("val_").endswith(MAXIMISED)
 
 
 def resolve(who: str, metrics: Any) -> dict[str, Metric]:

@@ -11,7 +11,7 @@ import numpy as np
 from retrograd._arguments import Record, flag, integer, nearest, real, unknown
 from retrograd.callbacks import Callback
 from retrograd.errors import ArgumentError
-from retrograd.metrics import MAXIMISED
+from retrograd.metrics import larger_is_better
 
 if TYPE_CHECKING:
     from retrograd._core import Array
@@ -27,7 +27,14 @@ __all__ = [
 ]
 
 
-def _monitored(rule: str, monitor: str, trainer: Trainer) -> str:
+def monitored(rule: str, monitor: str, trainer: Trainer) -> str:
+    """The monitor's name, where the present ``fit`` has such a quantity.
+
+    Raises
+    ------
+    ArgumentError
+        It has not; the text lists those that it has.
+    """
     names = trainer.monitors
     if monitor not in names:
         hint = ""
@@ -104,11 +111,11 @@ class EarlyStopping(Rule):
 
     def _sign(self) -> float:
         if self.mode == "auto":
-            return -1.0 if self.monitor.removeprefix("val_").endswith(MAXIMISED) else 1.0
+            return -1.0 if larger_is_better(self.monitor) else 1.0
         return -1.0 if self.mode == "max" else 1.0
 
     def on_train_begin(self, trainer: Trainer, logs: dict[str, Any]) -> None:
-        _monitored("EarlyStopping", self.monitor, trainer)
+        monitored("EarlyStopping", self.monitor, trainer)
         self._best, self._best_epoch, self._waited, self._seen = math.inf, 0, 0, 0
         self._parameters = None
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from retrograd import _core, data, losses, metrics, optim
 from retrograd._arguments import integer, real, seed_of, unknown
+from retrograd._feed import ArrayFeed, BatchFeed, Watch
 from retrograd._progress import progress_of
 from retrograd.callbacks import hooks
 from retrograd.errors import ArgumentError, ShapeError
@@ -17,13 +18,16 @@ from retrograd.graph import Node
 from retrograd.history import History
 from retrograd.losses import Loss
 from retrograd.model import Model, Summary, Views
+from retrograd.schedules import ReduceOnPlateau
+from retrograd.stop import monitored
+from retrograd.stream import Indexed, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from retrograd._core import Array, EpochResult, LossSpec, Trainer32, Trainer64
+    from retrograd._core import Array, LossSpec, Trainer32, Trainer64
     from retrograd._progress import Progress
     from retrograd._trace import Trace
     from retrograd.optim import Optimizer, ParamGroup
@@ -191,6 +195,7 @@ class Trainer:
         self._metrics = _resolve_metrics(metrics)
         self._seed = seed_of("Trainer", seed)
         schedule = self._optimizer.schedule()
+        self._plateau = schedule if isinstance(schedule, ReduceOnPlateau) else None
         made = _core.Trainer64 if isinstance(model._core, _core.Model64) else _core.Trainer32
         self._core = made(
             model._core,
@@ -251,6 +256,28 @@ class Trainer:
     @lr.setter
     def lr(self, value: float) -> None:
         self._core.set_lr(real("Trainer: lr", value, 0.0))
+        self._plateau = None
+
+    def observe(self, value: float) -> None:
+        """Show ``ReduceOnPlateau`` how an epoch went, in a loop of one's own; ``fit`` does so itself.
+
+        Raises
+        ------
+        StateError
+            The schedule depends on time alone.
+        """
+        if not isinstance(value, float):  # NaN is no better than anything, and allowed
+            value = real("observe: value", value)
+        self._core.observe(value)
+
+    @property
+    def schedule_state(self) -> dict[str, float]:
+        """What ``ReduceOnPlateau`` remembers: best, bad, cooldown, lr. Settable; empty for others."""
+        return self._core.schedule_state
+
+    @schedule_state.setter
+    def schedule_state(self, state: Mapping[str, float]) -> None:
+        self._core.schedule_state = {name: float(value) for name, value in state.items()}
 
     @property
     def iteration(self) -> int:
@@ -441,10 +468,13 @@ class Trainer:
 
     # ------------------------------------------------------------------------------------------ evaluate
 
-    def evaluate(self, x: Any, y: Any, batch_size: int = 256, sample_weight: Any = None) -> dict[str, float]:
+    def evaluate(
+        self, x: Any, y: Any = None, batch_size: int = 256, sample_weight: Any = None
+    ) -> dict[str, float]:
         """The loss and all metrics over these samples, in inference mode.
 
-        Metrics are not weighted.
+        x may be a stream (see :mod:`retrograd.stream`), and y is then part of it. Metrics are not weighted;
+        they keep the targets and outputs of the whole pass.
 
         Raises
         ------
@@ -452,8 +482,10 @@ class Trainer:
             The data does not fit.
         """
         size = integer("evaluate: batch_size", batch_size)
-        xs, ys, weight = self._whole(x, y, sample_weight)
-        return self._evaluate(xs, ys, weight, size, None)
+        if isinstance(x, Stream | Indexed):
+            _alone("evaluate", y=y, sample_weight=sample_weight)
+            return self._evaluate(BatchFeed(x, self._stream_batch, size))
+        return self._evaluate(ArrayFeed(self._whole(x, y, sample_weight), size))
 
     def _whole(
         self, x: Any, y: Any, sample_weight: Any, prefix: str = ""
@@ -465,28 +497,26 @@ class Trainer:
         for k, (array, part) in enumerate(zip(ys, self._objective.losses or (), strict=False)):
             name = f"{prefix}y[{k}]" if len(ys) > 1 else f"{prefix}y"
             data.check_labels(array, part, self._objective.outputs[k].shape[-1] or 1, name)
-        if self._metrics and len(ys) != len(self._objective.outputs):
-            raise ArgumentError(
-                f"metrics: the model has {len(self._objective.outputs)} outputs but there are {len(ys)} "
-                "targets, "
-                "so they cannot be compared; leave metrics out"
-            )
+        self._check_comparable(ys)
         return xs, ys, data.sample_weights(sample_weight, rows, f"{prefix}sample_weight")
 
-    def _evaluate(
-        self,
-        x: list[Array],
-        y: list[Array],
-        weight: NDArray[np.float64] | None,
-        batch_size: int,
-        rows: NDArray[np.int64] | None,
-    ) -> dict[str, float]:
-        loss, outputs = self._core.evaluate(x, y, weight, batch_size, rows, bool(self._metrics))
-        found = {"loss": loss}
-        if self._metrics:
-            targets = y if rows is None else [array[rows] for array in y]
-            found |= self._measure(targets, outputs)
-        return found
+    def _check_comparable(self, y: list[Array]) -> None:
+        if self._metrics and len(y) != len(self._objective.outputs):
+            raise ArgumentError(
+                f"metrics: the model has {len(self._objective.outputs)} outputs but there are {len(y)} "
+                "targets, so they cannot be compared; leave metrics out"
+            )
+
+    def _stream_batch(
+        self, xb: Any, yb: Any, sample_weight: Any
+    ) -> tuple[list[Array], list[Array], NDArray[np.float64] | None]:
+        x, y, weight = self._batch(xb, yb, sample_weight)
+        self._check_comparable(y)
+        return x, y, weight
+
+    def _evaluate(self, feed: ArrayFeed | BatchFeed) -> dict[str, float]:
+        loss, targets, outputs = feed.evaluate(self._core, bool(self._metrics))
+        return {"loss": loss} | (self._measure(targets, outputs) if self._metrics else {})
 
     def _metric_name(self, name: str, k: int) -> str:
         if len(self._objective.outputs) == 1:
@@ -541,7 +571,7 @@ class Trainer:
     def fit(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         epochs: int = 1,
         batch_size: int = 128,
         shuffle: bool = True,
@@ -561,15 +591,16 @@ class Trainer:
         ----------
         x, y
             [rows, ...]: arrays, frames or lists (see :mod:`retrograd.data`); a list of arrays for several
-            inputs or outputs. Arrays are read in place, batch by batch, and may be memory-mapped.
+            inputs or outputs. Arrays are read in place, batch by batch, and may be memory-mapped. Or x alone:
+            a stream (:mod:`retrograd.stream`), whose batches have x and y.
         epochs
             Passes over the data.
         batch_size
-            Samples of an update; the last batch of an epoch may have fewer.
+            Samples of an update; the last batch of an epoch may have fewer. A ``Stream`` has its own.
         shuffle
             Whether each epoch has an order of its own, given by the trainer's seed and the epoch's number.
         validation_data
-            ``(x, y)`` or ``(x, y, sample_weight)``, evaluated after each epoch.
+            ``(x, y)`` or ``(x, y, sample_weight)``, or a stream, evaluated after each epoch.
         validation_split
             Or this share of the rows, chosen by the seed, stratified for labels; they are not trained on.
         sample_weight
@@ -604,19 +635,27 @@ class Trainer:
         if record not in (None, "layers"):
             raise unknown("fit: record", record, ("layers",))
         turns = hooks(callbacks)
-        xs, ys, weight = self._whole(x, y, sample_weight)
-        validation, rows = self._validation(xs, ys, weight, validation_data, validation_split)
-        if class_weight is not None:
-            factor = self._class_weights(class_weight, ys, rows)
-            weight = factor if weight is None else weight * factor
-        if weight is not None and not weight[slice(None) if rows is None else rows].any():
-            raise ArgumentError(
-                "fit: the weights of all rows to train on are 0, so there is nothing to learn from"
+        feed: ArrayFeed | BatchFeed
+        if isinstance(x, Stream | Indexed):
+            _alone("fit", y=y, sample_weight=sample_weight)
+            feed, validation = self._stream_feeds(
+                x, size, bool(shuffle), validation_data, validation_split, class_weight
+            )
+        else:
+            feed, validation = self._array_feeds(
+                self._whole(x, y, sample_weight),
+                size,
+                bool(shuffle),
+                validation_data,
+                validation_split,
+                class_weight,
             )
         listed = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
         keep = any(getattr(callback, "needs_outputs", False) for callback in listed)
         ticks = [callback.on_tick for callback in listed if hasattr(callback, "on_tick")]
         self._monitors = self._names(validation is not None, record is not None)
+        if self._plateau is not None:
+            monitored("ReduceOnPlateau", self._plateau.monitor, self)
 
         bar = progress_of(progress, count)
         history = self._history
@@ -627,28 +666,17 @@ class Trainer:
                 hook(self, {"epochs": count})
             while done < count and not self._stop_reason:
                 started = perf_counter()
-                row = self._epoch(
-                    xs,
-                    ys,
-                    weight,
-                    size,
-                    bool(shuffle),
-                    rows,
-                    keep,
-                    record is not None,
-                    turns,
-                    ticks,
-                    bar,
-                    count - done,
-                )
+                row = self._epoch(feed, keep, record is not None, turns, ticks, bar, count - done)
                 if row is None:
                     break
                 if validation is not None:
-                    row |= {f"val_{name}": value for name, value in self._evaluate(*validation).items()}
+                    row |= {f"val_{name}": value for name, value in self._evaluate(validation).items()}
                 row["seconds"] = perf_counter() - started
                 row = {name: row.get(name, math.nan) for name in self._monitors}
                 history.add(row)
                 done += 1
+                if self._plateau is not None:
+                    self._core.observe(row[self._plateau.monitor])
                 if bar is not None:
                     bar.end(row)
                 for hook in turns["on_epoch_end"]:
@@ -670,12 +698,7 @@ class Trainer:
 
     def _epoch(
         self,
-        x: list[Array],
-        y: list[Array],
-        weight: NDArray[np.float64] | None,
-        batch_size: int,
-        shuffle: bool,
-        rows: NDArray[np.int64] | None,
+        feed: ArrayFeed | BatchFeed,
         keep: bool,
         record: bool,
         turns: dict[str, list[Any]],
@@ -698,43 +721,37 @@ class Trainer:
                 hook(self, logs)
             return bool(self._stop_reason)
 
-        def on_progress(samples: int, total: int, loss: float) -> None:
+        def on_progress(done: int, total: int, loss: float) -> None:
             if bar is not None:
-                bar.update(samples, total, loss)
+                bar.update(done, total, loss)
             for tick in ticks:
                 tick(self)
 
         collect = keep or bool(self._metrics)
+        watch = Watch(
+            collect,
+            record,
+            on_iteration if turns["on_iteration_end"] else None,
+            on_progress if bar is not None or ticks else None,
+            lambda: bool(self._stop_reason),
+        )
         started = perf_counter()
         self._running = True
         try:
-            result = self._core.run_epoch(
-                x,
-                y,
-                weight,
-                batch_size,
-                shuffle,
-                rows,
-                collect,
-                record,
-                on_iteration if turns["on_iteration_end"] else None,
-                on_progress if bar is not None or ticks else None,
-            )
+            result = feed.train(self._core, watch)
         finally:
             self._running = False
             self._history.iterations += self.iteration - iterations
         passed = perf_counter() - started
-        if self.epoch == before:
+        if result is None:
             return None
         row = {"loss": result.loss}
         if collect:
-            self._seen = [
-                (target[result.order], output) for target, output in zip(y, result.outputs, strict=False)
-            ]
+            self._seen = list(zip(result.targets, result.outputs, strict=False))
         if self._metrics:
-            row |= self._measure([true for true, _ in self._seen], [output for _, output in self._seen])
+            row |= self._measure(result.targets, result.outputs)
         row |= {"lr": lr, "penalty": result.penalty, "gradient_norm": result.gradient_norm}
-        row |= _layer_norms(result) if record else {}
+        row |= result.norms
         row["samples_per_second"] = result.samples / passed if passed > 0 else math.inf
         return row
 
@@ -756,35 +773,82 @@ class Trainer:
         frozen = set(self._model.frozen)
         return [name for name in self._model.parameters if name not in frozen]
 
-    def _validation(
+    def _array_feeds(
         self,
-        x: list[Array],
-        y: list[Array],
-        weight: NDArray[np.float64] | None,
+        arrays: tuple[list[Array], list[Array], NDArray[np.float64] | None],
+        batch_size: int,
+        shuffle: bool,
         validation_data: Any,
         validation_split: float,
-    ) -> tuple[tuple[Any, ...] | None, NDArray[np.int64] | None]:
-        """The arguments of ``_evaluate`` after each epoch, and the rows to train on (None: all)."""
+        class_weight: Any,
+    ) -> tuple[ArrayFeed, ArrayFeed | BatchFeed | None]:
+        """What is trained on and what is evaluated after each epoch."""
+        x, y, weight = arrays
+        rows: NDArray[np.int64] | None = None
+        validation = self._validation(validation_data)
         share = real("fit: validation_split", validation_split, 0.0, below=1.0)
-        if validation_data is None:
-            if share == 0.0:
-                return None, None
-            rows, aside = data.split_rows(len(x[0]), share, self._seed, self._labels(y))
-            if weight is not None and not weight[aside].any():
-                raise ArgumentError("validation_split: the sample weights of the rows set aside are all 0")
-            return (x, y, weight, 256, aside), rows
-        if share:
+        if share and validation is not None:
             raise ArgumentError(
                 "fit: validation_data and validation_split exclude each other; give one of them"
             )
+        if share:
+            rows, aside = data.split_rows(len(x[0]), share, self._seed, self._labels(y))
+            if weight is not None and not weight[aside].any():
+                raise ArgumentError("validation_split: the sample weights of the rows set aside are all 0")
+            validation = ArrayFeed(arrays, 256, rows=aside)
+        if class_weight is not None:
+            factor = self._class_weights(class_weight, y, rows)
+            weight = factor if weight is None else weight * factor
+        if weight is not None and not weight[slice(None) if rows is None else rows].any():
+            raise ArgumentError(
+                "fit: the weights of all rows to train on are 0, so there is nothing to learn from"
+            )
+        return ArrayFeed((x, y, weight), batch_size, shuffle, rows), validation
+
+    def _stream_feeds(
+        self,
+        source: Stream | Indexed,
+        batch_size: int,
+        shuffle: bool,
+        validation_data: Any,
+        validation_split: float,
+        class_weight: Any,
+    ) -> tuple[BatchFeed, ArrayFeed | BatchFeed | None]:
+        if real("fit: validation_split", validation_split, 0.0, below=1.0):
+            raise ArgumentError(
+                "fit: validation_split sets rows of arrays aside; with a stream pass validation_data"
+            )
+        if isinstance(class_weight, str):
+            raise ArgumentError(
+                f"fit: class_weight={class_weight!r} counts all labels beforehand, and a stream's are not "
+                "known; give a dict or an array"
+            )
+
+        def prepare(
+            xb: Any, yb: Any, sample_weight: Any
+        ) -> tuple[list[Array], list[Array], NDArray[np.float64] | None]:
+            x, y, weight = self._stream_batch(xb, yb, sample_weight)
+            if class_weight is not None:
+                factor = self._class_weights(class_weight, y, None)
+                weight = factor if weight is None else weight * factor
+            return x, y, weight
+
+        feed = BatchFeed(source, prepare, batch_size, shuffle, self._seed)
+        return feed, self._validation(validation_data)
+
+    def _validation(self, validation_data: Any) -> ArrayFeed | BatchFeed | None:
+        if validation_data is None:
+            return None
+        if isinstance(validation_data, Stream | Indexed):
+            return BatchFeed(validation_data, self._stream_batch, 256, name="validation batch")
         if not isinstance(validation_data, list | tuple) or len(validation_data) not in (2, 3):
             raise ArgumentError(
                 "fit: validation_data must be (x, y) or (x, y, sample_weight), "
                 f"got {type(validation_data).__name__}"
                 + (f" of {len(validation_data)}" if isinstance(validation_data, list | tuple) else "")
             )
-        xv, yv, wv = (*validation_data, None)[:3]
-        return (*self._whole(xv, yv, wv, "validation "), 256, None), None
+        x, y, weight = (*validation_data, None)[:3]
+        return ArrayFeed(self._whole(x, y, weight, "validation "), 256)
 
     def _labels(self, y: list[Array]) -> Array | None:
         """The labels [n] of the first output that has any: what a split keeps in proportion."""
@@ -849,7 +913,10 @@ def _without_ignored(loss: Loss | None, true: Array, output: Array) -> tuple[Arr
     return true[keep], output[keep]
 
 
-def _layer_norms(result: EpochResult) -> dict[str, float]:
-    return {f"gradient_norm/{name}": value for name, value in result.gradient_norms.items()} | {
-        f"update_norm/{name}": value for name, value in result.update_norms.items()
-    }
+def _alone(who: str, **given: Any) -> None:
+    """A stream stands alone: what else belongs to a sample is in its batches."""
+    for name, value in given.items():
+        if value is not None:
+            raise ArgumentError(
+                f"{who}: {name} was given beside a stream; it is part of the stream's batches"
+            )

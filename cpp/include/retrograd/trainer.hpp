@@ -54,9 +54,18 @@ struct EpochOptions {
     std::function<void(std::int64_t, std::int64_t, double)> progress;  // samples done, in all, loss so far
 };
 
+// A loss over some samples: sum w_i L_i and sum w_i, which add up over batches.
+struct WeightedLoss {
+    double sum = 0, weight = 0;
+
+    [[nodiscard]] double mean() const { return weight > 0 ? sum / weight : 0; }
+};
+
 template <class T>
 struct EpochResult {
-    double loss = 0, penalty = 0, gradient_norm = 0;
+    WeightedLoss loss;
+    double last_loss = 0;                   // of the last iteration
+    double penalty = 0, gradient_norm = 0;  // means over the iterations
     std::int64_t iterations = 0, samples = 0;
     bool stopped = false;
     std::vector<std::vector<T>> outputs;
@@ -95,12 +104,16 @@ class Trainer {
     double gradients(const Batch& batch);  // forward and backward
 
     EpochResult<T> run_epoch(const Batch& data, const EpochOptions& options);
+    // One iteration with all rows of `data`, which is no epoch: how an epoch is made of data that never is
+    // one array. end_epoch() counts it.
+    EpochResult<T> run_batch(const Batch& data, EpochOptions options);
+    void end_epoch();
 
     // The loss over all rows, in inference mode; outputs of every row where `outputs` is given.
-    double evaluate(const Batch& data, std::int64_t batch_size,
-                    const std::vector<std::int64_t>* rows = nullptr,
-                    std::vector<std::vector<T>>* outputs = nullptr,
-                    const std::function<bool()>& interrupted = {});
+    WeightedLoss evaluate(const Batch& data, std::int64_t batch_size,
+                          const std::vector<std::int64_t>* rows = nullptr,
+                          std::vector<std::vector<T>>* outputs = nullptr,
+                          const std::function<bool()>& interrupted = {});
 
     // Every value and every delta of one step that is not committed.
     TraceResult<T> trace(const Batch& batch);
@@ -111,6 +124,11 @@ class Trainer {
     void set_epoch(std::int64_t epoch);
     [[nodiscard]] double lr() const;  // of the next update
     void set_schedule(const Schedule& schedule);
+    // How an epoch went, for a plateau schedule; StateError for others. What such a schedule remembers is its
+    // state, empty for the others.
+    void observe(double value);
+    [[nodiscard]] std::map<std::string, double> schedule_state() const;
+    void set_schedule_state(const std::map<std::string, double>& state);
 
     struct Slot {
         std::string parameter, name;

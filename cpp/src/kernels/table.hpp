@@ -105,6 +105,7 @@ struct RandomWords {
 };
 
 inline constexpr std::int64_t drawn_together = 64;  // elements
+
 // Windows over images of rows x columns x channels, one after another in memory. They begin at -padding and
 // then at every stride; what lies outside of the image is no part of them.
 struct Pooling {
@@ -116,6 +117,8 @@ struct Pooling {
 // Images of height x width x channels, and those that are factor times as large.
 struct Upsampling {
     std::int64_t height, width, channels, factor_h, factor_w;
+};
+
 // One step of a recurrent layer, for some rows of the batch whose states lie side by side.
 template <class T>
 struct CellStep {

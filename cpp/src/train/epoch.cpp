@@ -108,7 +108,7 @@ class Epoch {
     bool wants_to_stop() {
         if (options_.progress && Clock::now() - shown_ >= std::chrono::milliseconds(100)) {
             shown_ = Clock::now();
-            options_.progress(done_, total_, mean_loss());
+            options_.progress(done_, total_, result_.loss.mean());
         }
         return options_.interrupted && options_.interrupted();
     }
@@ -181,12 +181,12 @@ class Epoch {
     // By one member, while the others wait.
     void commit(const typename Updater<T>::Sums& sums) {
         const double weight = TrainerState<T>::mass(program_.loss(), *workspace_);
-        weighted_loss_ += loss() * weight;
-        mass_ += weight;
+        result_.loss.sum += loss() * weight;
+        result_.loss.weight += weight;
         penalty_ += sums.penalty;
         norm_ += sums.norm;
         workspace_->commit();
-        s_.last_loss = loss();
+        s_.last_loss = result_.last_loss = loss();
         s_.last_penalty = sums.penalty;
         s_.last_norm = sums.norm;
         done_ += rows_.count;
@@ -212,7 +212,6 @@ class Epoch {
         if (outcome_ == Outcome::backward) s_.throw_non_finite(data_, feeds_, rows_, "backward");
         if (outcome_ == Outcome::update) s_.throw_non_finite(data_, feeds_, rows_, "update");
         const auto count = static_cast<double>(result_.iterations);
-        result_.loss = mean_loss();
         result_.penalty = penalty_ / count;
         result_.gradient_norm = norm_ / count;
         result_.samples = done_;
@@ -238,7 +237,6 @@ class Epoch {
     }
 
     [[nodiscard]] double loss() const { return static_cast<double>(workspace_->loss()); }
-    [[nodiscard]] double mean_loss() const { return mass_ > 0 ? weighted_loss_ / mass_ : 0.0; }
 
     TrainerState<T>& s_;
     Training& training_;
@@ -258,7 +256,7 @@ class Epoch {
     Clock::time_point region_end_;  // when to leave the present region, after the step that is running
     bool region_is_over_ = false;
     Outcome outcome_ = Outcome::running;
-    double weighted_loss_ = 0, mass_ = 0, penalty_ = 0, norm_ = 0;
+    double penalty_ = 0, norm_ = 0;
     std::vector<double> gradient_norms_, update_norms_;
     Clock::time_point shown_ = Clock::now();
     EpochResult<T> result_;

@@ -81,9 +81,10 @@ typename Trainer<T>::Memory Trainer<T>::memory(std::int64_t batch_size) const {
 }
 
 template <class T>
-double Trainer<T>::evaluate(const Batch& data, std::int64_t batch_size,
-                            const std::vector<std::int64_t>* chosen, std::vector<std::vector<T>>* outputs,
-                            const std::function<bool()>& interrupted) {
+WeightedLoss Trainer<T>::evaluate(const Batch& data, std::int64_t batch_size,
+                                  const std::vector<std::int64_t>* chosen,
+                                  std::vector<std::vector<T>>* outputs,
+                                  const std::function<bool()>& interrupted) {
     TrainerState<T>& s = *state_;
     if (batch_size < 1)
         throw ArgumentError("batch_size: expected at least 1, got " + std::to_string(batch_size));
@@ -108,7 +109,7 @@ double Trainer<T>::evaluate(const Batch& data, std::int64_t batch_size,
     }
     Rows rows;
     BadRow bad;
-    double weighted_loss = 0, mass = 0;
+    WeightedLoss loss;
     Poll poll(&interrupted);
     s.threads_used = run_team(workspace.members(), [&](const Member& alike) {
         const Member member = alike.index() == 0 && interrupted ? alike.asking(&poll) : alike;
@@ -133,14 +134,14 @@ double Trainer<T>::evaluate(const Batch& data, std::int64_t batch_size,
             }
             if (member.index() == 0) {
                 const double weight = TrainerState<T>::mass(program.loss(), workspace);
-                weighted_loss += static_cast<double>(workspace.loss()) * weight;
-                mass += weight;
+                loss.sum += static_cast<double>(workspace.loss()) * weight;
+                loss.weight += weight;
             }
             member.barrier();
         }
     });
     if (bad.any()) throw_bad_row<T>(feeds.feeds(), rows, bad);
-    return mass > 0 ? weighted_loss / mass : 0;
+    return loss;
 }
 
 template <class T>
@@ -194,10 +195,12 @@ template struct TrainerState<float>;
 template struct TrainerState<double>;
 template Trainer<float>::Memory Trainer<float>::memory(std::int64_t) const;
 template Trainer<double>::Memory Trainer<double>::memory(std::int64_t) const;
-template double Trainer<float>::evaluate(const Batch&, std::int64_t, const std::vector<std::int64_t>*,
-                                         std::vector<std::vector<float>>*, const std::function<bool()>&);
-template double Trainer<double>::evaluate(const Batch&, std::int64_t, const std::vector<std::int64_t>*,
-                                          std::vector<std::vector<double>>*, const std::function<bool()>&);
+template WeightedLoss Trainer<float>::evaluate(const Batch&, std::int64_t, const std::vector<std::int64_t>*,
+                                               std::vector<std::vector<float>>*,
+                                               const std::function<bool()>&);
+template WeightedLoss Trainer<double>::evaluate(const Batch&, std::int64_t, const std::vector<std::int64_t>*,
+                                                std::vector<std::vector<double>>*,
+                                                const std::function<bool()>&);
 template TraceResult<float> Trainer<float>::trace(const Batch&);
 template TraceResult<double> Trainer<double>::trace(const Batch&);
 

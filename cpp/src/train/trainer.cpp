@@ -118,14 +118,24 @@ double Trainer<T>::gradients(const Batch& batch) {
 template <class T>
 double Trainer<T>::step(const Batch& batch, const std::function<bool()>& interrupted) {
     EpochOptions options;
-    options.shuffle = false;
-    TrainerState<T>& s = *state_;
-    const std::int64_t epoch = s.epoch;
-    options.batch_size = std::numeric_limits<std::int64_t>::max();
     options.interrupted = interrupted;
-    (void)run_epoch(batch, options);
-    s.epoch = epoch;  // a step is no epoch
-    return s.last_loss;
+    (void)run_batch(batch, options);
+    return state_->last_loss;
+}
+
+template <class T>
+EpochResult<T> Trainer<T>::run_batch(const Batch& data, EpochOptions options) {
+    const std::int64_t epoch = state_->epoch;
+    options.shuffle = false;
+    options.batch_size = std::numeric_limits<std::int64_t>::max();
+    EpochResult<T> result = run_epoch(data, options);
+    state_->epoch = epoch;
+    return result;
+}
+
+template <class T>
+void Trainer<T>::end_epoch() {
+    ++state_->epoch;
 }
 
 template <class T>
@@ -156,6 +166,18 @@ template <class T>
 void Trainer<T>::set_schedule(const Schedule& schedule) {
     schedule.check();
     state_->schedule = Rate(schedule);
+}
+template <class T>
+void Trainer<T>::observe(double value) {
+    state_->schedule.observe(value);
+}
+template <class T>
+std::map<std::string, double> Trainer<T>::schedule_state() const {
+    return state_->schedule.state();
+}
+template <class T>
+void Trainer<T>::set_schedule_state(const std::map<std::string, double>& state) {
+    state_->schedule.set_state(state);
 }
 
 template <class T>

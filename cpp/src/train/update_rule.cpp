@@ -1,6 +1,9 @@
 #include "train/update_rule.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <string_view>
 
 #include <retrograd/error.hpp>
 
@@ -75,7 +78,8 @@ bool UpdateRule::tame() const {
     for (const auto& [key, value] : optimizer_.hyper) {
         if (!(std::abs(value) < 1e3)) return false;
     }
-    const bool divides = name_ != "sgd" && name_ != "sgd_momentum";
+    constexpr std::string_view without_division[] = {"sgd", "sgd_momentum", "lion", "rprop"};
+    const bool divides = std::ranges::find(without_division, name_) == std::end(without_division);
     return !divides || hyper_->get("eps") >= 1e-12;
 }
 

@@ -36,7 +36,7 @@ __all__ = [
     "Multiply",
     "Rescale",
     "Reshape",
+    "SimpleRNN",
     "Standardize",
     "UpSample2D",
-    "SimpleRNN",
 ]

@@ -37,6 +37,7 @@ struct Workload {
     bool shared = false;  // enough work for a team; what is less runs on one thread, whatever is asked for
     bool twice = true;    // in float64 too
     bool zeros = false;   // four of five inputs are
+    rg::Schedule schedule = {};
 };
 
 rg::Layer::Function activation(const std::string& name) {
@@ -93,6 +94,21 @@ std::vector<Workload> members() {
     all.push_back(small("sgd+momentum", tanh, error, {"sgd", {{"momentum", 0.9}, {"nesterov", 1}}}));
     all.push_back(small("rmsprop+centered", tanh, error, {"rmsprop", {{"momentum", 0.9}, {"centered", 1}}}));
     all.push_back(small("adam+amsgrad", tanh, error, {"adam", {{"amsgrad", 1}, {"weight_decay", 0.01}}}));
+    for (const char* name : {"nadam", "radam"}) {
+        const std::map<std::string, double> decay = {{"decoupled_weight_decay", 1}, {"weight_decay", 0.01}};
+        all.push_back(small(std::string(name) + "+decoupled", tanh, error, {name, decay}));
+    }
+    // Eight updates, for each of which the rate is another.
+    const std::vector<rg::Schedule> schedules = {
+        {"exponential", {{"lr", 1e-2}, {"gamma", 0.9}}},
+        {"cosine", {{"lr", 1e-2}, {"total", 7}, {"min_lr", 1e-3}}},
+        {"warmup_cosine", {{"lr", 1e-2}, {"warmup", 3}, {"total", 7}, {"min_lr", 1e-3}}},
+        {"one_cycle", {{"max_lr", 1e-2}, {"total", 8}, {"pct_start", 0.4}}},
+    };
+    for (const rg::Schedule& schedule : schedules) {
+        all.push_back(small(schedule.name, tanh, error, adam));
+        all.back().schedule = schedule;
+    }
     return all;
 }
 
@@ -189,6 +205,7 @@ Trained train(const Workload& w, int threads) {
     rg::TrainerOptions options;
     options.losses = {{w.loss, {}}};
     options.optimizer = w.optimizer;
+    options.schedule = w.schedule;
     options.threads = threads;
     rg::Trainer<T> trainer(model, options);
     rg::EpochOptions epoch;

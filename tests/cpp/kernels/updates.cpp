@@ -24,7 +24,7 @@ struct Scalar {
 
     double step(const std::string& optimizer, const retrograd::Hyper& h, std::int64_t t, double lr, double w,
                 double g) {
-        if (optimizer == "adamw") {
+        if (optimizer == "adamw" || optimizer == "lion" || h.get("decoupled_weight_decay") != 0) {
             w -= lr * h.get("weight_decay") * w;
         } else {
             g += h.get("weight_decay") * w;
@@ -61,10 +61,57 @@ struct Scalar {
             return w - lr / (1 + static_cast<double>(t - 1) * h.get("lr_decay")) * g /
                            (std::sqrt(sum) + h.get("eps"));
         }
-        double &m = slot["exp_avg"], &v = slot["exp_avg_sq"], &most = slot["max_exp_avg_sq"];
+        if (optimizer == "adadelta") {
+            double &s = slot["square_avg"], &a = slot["acc_delta"];
+            const double rho = h.get("rho"), eps = h.get("eps");
+            s = rho * s + (1 - rho) * g * g;
+            const double d = std::sqrt(a + eps) / std::sqrt(s + eps) * g;
+            a = rho * a + (1 - rho) * d * d;
+            return w - lr * d;
+        }
+        if (optimizer == "rprop") {
+            double &before = slot["prev"], &size = slot["step_size"];
+            if (t == 1) size = lr;
+            if (g * before > 0) size *= h.get("eta_plus");
+            if (g * before < 0) size *= h.get("eta_minus");
+            size = std::clamp(size, h.get("step_min"), h.get("step_max"));
+            before = g * before < 0 ? 0 : g;
+            return before == 0 ? w : w - std::copysign(size, before);
+        }
+        double& m = slot["exp_avg"];
         const double beta1 = h.get("beta1"), beta2 = h.get("beta2"), n = static_cast<double>(t);
+        if (optimizer == "lion") {
+            const double c = beta1 * m + (1 - beta1) * g;
+            m = beta2 * m + (1 - beta2) * g;
+            return c == 0 ? w : w - std::copysign(lr, c);
+        }
+        if (optimizer == "adamax") {
+            double& u = slot["exp_inf"];
+            m = beta1 * m + (1 - beta1) * g;
+            u = std::max(beta2 * u, std::fabs(g) + h.get("eps"));
+            return w - lr / (1 - std::pow(beta1, n)) * m / u;
+        }
+        double &v = slot["exp_avg_sq"], &most = slot["max_exp_avg_sq"];
         m = beta1 * m + (1 - beta1) * g;
         v = beta2 * v + (1 - beta2) * g * g;
+        if (optimizer == "nadam") {
+            double product = 1;
+            for (int i = 1; i <= t; ++i) {
+                product *= beta1 * (1 - 0.5 * std::pow(0.96, i * h.get("momentum_decay")));
+            }
+            const double mu = beta1 * (1 - 0.5 * std::pow(0.96, n * h.get("momentum_decay")));
+            const double next = beta1 * (1 - 0.5 * std::pow(0.96, (n + 1) * h.get("momentum_decay")));
+            const double ahead = (1 - mu) / (1 - product) * g + next / (1 - product * next) * m;
+            return w - lr * ahead / (std::sqrt(v / (1 - std::pow(beta2, n))) + h.get("eps"));
+        }
+        if (optimizer == "radam") {
+            const double first = m / (1 - std::pow(beta1, n)), power = std::pow(beta2, n);
+            const double most_terms = 2 / (1 - beta2) - 1, terms = most_terms - 2 * n * power / (1 - power);
+            if (terms <= 5) return w - lr * first;
+            const double r = std::sqrt((terms - 4) * (terms - 2) * most_terms /
+                                       ((most_terms - 4) * (most_terms - 2) * terms));
+            return w - lr * first * r * std::sqrt(1 - power) / (std::sqrt(v) + h.get("eps"));
+        }
         most = std::max(most, v);
         const double second = (h.get("amsgrad") != 0 ? most : v) / (1 - std::pow(beta2, n));
         return w - lr * m / (1 - std::pow(beta1, n)) / (std::sqrt(second) + h.get("eps"));
@@ -164,6 +211,15 @@ void check_updates() {
         {"adam", "adam_amsgrad", {{"amsgrad", 1}, {"beta2", 0.9}}},
         {"adamw", "adamw", {}},
         {"adamw", "adamw_amsgrad", {{"amsgrad", 1}, {"weight_decay", 0.1}}},
+        {"adadelta", "adadelta", {{"eps", 1e-3}, {"weight_decay", 0.1}}},
+        {"nadam", "nadam", {{"eps", 1e-3}, {"weight_decay", 0.1}}},
+        {"nadam", "nadam_decoupled", {{"decoupled_weight_decay", 1}, {"weight_decay", 0.1}, {"eps", 1e-3}}},
+        {"radam", "radam", {{"weight_decay", 0.1}, {"beta2", 0.9}}},
+        {"radam", "radam", {{"beta2", 0.5}}},
+        {"radam", "radam_decoupled", {{"decoupled_weight_decay", 1}, {"weight_decay", 0.1}}},
+        {"adamax", "adamax", {{"eps", 1e-3}, {"weight_decay", 0.1}}},
+        {"lion", "lion", {{"weight_decay", 0.1}}},
+        {"rprop", "rprop", {{"step_max", 0.02}}},
     };
     check_type<float>(cases);
     check_type<double>(cases);

@@ -418,6 +418,47 @@ def rows_of_classes(edits: list[Edit]) -> None:
     at("cross_entropy of probabilities, accumulate", old, ";", ROWS, ops("losses"))
 
 
+def normalised_rows(edits: list[Edit]) -> None:
+    def slopes(kind: str) -> Test:
+        return pytest_of("test_norm.py", f"test_slopes_with_any_number_of_rows[{kind}-33]")
+
+    at = Place(edits, "kernels/norm.hpp", "RG_INLINE void norm_row_backward(")
+    at("layer_norm dx", "Centred ? slope - common : slope", "slope", row("rg.LayerNorm"))
+    at("rms_norm dx", "unit(j, left) * share", "share", row("rg.RMSNorm"))
+    at("norm, accumulate", "if (g.add_dx) d = load_next<T>(dx + j, left) + d;", ";", slopes("LayerNorm"))
+    old = "fma(v, unit(j, left), load_next<T>(g.dW + j, left))"
+    at("norm dW", old, "v * unit(j, left)", slopes("RMSNorm"))
+    at("layer_norm db", "load_next<T>(g.db + j, left) + v", "v", slopes("LayerNorm"))
+    at = Place(edits, "ops/norm.cpp", "class RowNorm :", "static void fold(")
+    twice = pytest_of("test_norm.py", "test_slopes_of_a_layer_called_twice[LayerNorm]")
+    at("norm dW, accumulate", "r.accumulate[operand] != 0", "false", twice)
+
+
+def attention(edits: list[Edit]) -> None:
+    def own(name: str) -> Test:
+        return pytest_of("test_attention.py", f"test_{name}")
+
+    at = Place(edits, "kernels/attention.hpp", "RG_INLINE void slope_rows(")
+    plain, dropout = row("rg.MultiHeadAttention"), own("slope_with_dropout")
+    at("attention dS", "p * (dp - common) * scale", "p * dp * scale", plain)
+    at("attention dS", "p * (dp - common) * scale", "p * (dp - common)", plain)
+    at("attention, dropout", "dp = dp * kept;", ";", dropout)
+    at("attention, dropout", "weight = p * kept;", ";", dropout)
+    at = Place(edits, "ops/attention.cpp", "AttentionScores<T> Attention::block_of(")
+    value = contract("test_row_value[rg.MultiHeadAttention:causal-float64]")
+    at("attention, causal", "causal_ ? first + 1 : s.keys", "s.keys", value)
+    masks = own("masks_of_each_sample[padding-False]")
+    at("attention, mask", "shape.batched ? sample * shape.size() : 0", "0", masks)
+    at = Place(edits, "ops/attention.cpp", "void Attention::backward_head(")
+    adds = own("slopes_where_others_add[False]")
+    at("attention dq, accumulate", "adds(0)", "false", adds)
+    at("attention dk, accumulate", "again || adds(1)", "again", adds)
+    at("attention dv, accumulate", "again || adds(2)", "again", adds)
+    blocks = own("sequences_of_several_blocks[70-4-1-True]")
+    at("attention dk, blocks", "again || adds(1)", "adds(1)", blocks)
+    at("attention dv, blocks", "again || adds(2)", "adds(2)", blocks)
+
+
 def loss_operations(edits: list[Edit]) -> None:
     def in_class(name: str, *function: str) -> Place:
         return Place(edits, "ops/losses.cpp", f"class {name} :", *function)
@@ -926,6 +967,8 @@ def all_edits() -> list[Edit]:
         losses,
         elementwise_kernels,
         rows_of_classes,
+        normalised_rows,
+        attention,
         loss_operations,
         linear,
         sums,

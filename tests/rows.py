@@ -14,6 +14,7 @@ import numpy as np
 import reference as ref
 import reference_pooling as pooling
 import reference_recurrent
+import reference_attention as att
 import retrograd as rg
 from retrograd import ops
 
@@ -54,6 +55,29 @@ def _tied(table: rg.Node, index: rg.Node) -> rg.Node:
 W = np.linspace(-1.0, 1.0, 20).reshape(5, 4)
 B = np.linspace(0.3, -0.2, 5)
 SEEN = np.stack([np.linspace(-1.0, 3.0, 7), np.full(7, 0.1), np.cos(np.arange(7.0)), np.arange(7.0)], axis=-1)
+
+SCALES, SHIFTS = np.linspace(0.5, 2.0, 4), np.linspace(-1.0, 1.0, 4)
+PLACES = np.linspace(-1.0, 1.0, 28).reshape(7, 4)
+SEEN = np.array([[1, 0, 1, 0, 1], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 1]])
+
+
+def _attention(mask: Array | None = None, **options: Any) -> Row:
+    """Self-attention of 5 steps of 4 features, 2 heads."""
+    return Row(
+        lambda x: att.multi_head(4, 2, **options)(x, mask=mask),
+        lambda x: att.multi_head_value(x, x, x, 2, mask=mask, **options),
+        shapes=((5, 4),),
+    )
+
+
+def _cross_attention(keys: int, mask: Array | None = None, **options: Any) -> Row:
+    """Of 3 queries to some keys and their values."""
+    return Row(
+        lambda q, k, v: att.multi_head(4, 2, **options)(q, k, v, mask=mask),
+        lambda q, k, v: att.multi_head_value(q, k, v, 2, mask=mask, **options),
+        shapes=((3, 4), (keys, 4), (keys, 4)),
+    )
+
 
 LAYERS: dict[str, Row] = {
     "Dense": Row(
@@ -157,6 +181,51 @@ LAYERS: dict[str, Row] = {
         lambda i: rg.Embedding(5, 4, weight_init=W)(i), lambda i: W[i], shapes=((),), index=True
     ),
     "Embedding:called twice": Row(_twice, lambda i: np.tanh(W[i]) * W[i], shapes=((3,),), index=True),
+    "LayerNorm": Row(
+        lambda x: att.with_parameters(rg.LayerNorm(), {"weight": SCALES, "bias": SHIFTS})(x),
+        lambda x: att.layer_norm_value(x, SCALES, SHIFTS, 1e-5),
+    ),
+    "LayerNorm:eps": Row(
+        lambda x: att.with_parameters(rg.LayerNorm(0.3), {"weight": SCALES, "bias": SHIFTS})(x),
+        lambda x: att.layer_norm_value(x, SCALES, SHIFTS, 0.3),
+        shapes=((4,),),
+    ),
+    "RMSNorm": Row(
+        lambda x: att.with_parameters(rg.RMSNorm(), {"weight": SCALES})(x),
+        lambda x: att.rms_norm_value(x, SCALES, 1e-6),
+    ),
+    "RMSNorm:eps": Row(
+        lambda x: att.with_parameters(rg.RMSNorm(0.3), {"weight": SCALES})(x),
+        lambda x: att.rms_norm_value(x, SCALES, 0.3),
+        shapes=((2, 3, 4),),
+    ),
+    "PositionalEmbedding": Row(
+        lambda x: rg.PositionalEmbedding(7, weight_init=PLACES)(x),
+        lambda x: x + PLACES,
+        shapes=((7, 4),),
+    ),
+    "PositionalEmbedding:shorter": Row(
+        lambda x: rg.PositionalEmbedding(7, weight_init=PLACES)(x), lambda x: x + PLACES[:3]
+    ),
+    "MultiHeadAttention": _attention(),
+    "MultiHeadAttention:causal": _attention(causal=True),
+    "MultiHeadAttention:mask": _attention(SEEN),
+    "MultiHeadAttention:causal and mask": _attention(SEEN, causal=True),
+    "MultiHeadAttention:three": _cross_attention(5),
+    "MultiHeadAttention:three, causal": _cross_attention(5, causal=True),
+    "MultiHeadAttention:three, causal, fewer keys": _cross_attention(2, causal=True),
+    "MultiHeadAttention:three and mask": _cross_attention(5, SEEN[:3]),
+    "MultiHeadAttention:one head": Row(
+        lambda x: att.multi_head(3, 1)(x), lambda x: att.multi_head_value(x, x, x, 1), shapes=((5, 3),)
+    ),
+    "MultiHeadAttention:heads of one": Row(
+        lambda x: att.multi_head(3, 3)(x), lambda x: att.multi_head_value(x, x, x, 3), shapes=((1, 3),)
+    ),
+    "MultiHeadAttention:keys are values": Row(
+        lambda q, k: att.multi_head(4, 2)(q, k, k),
+        lambda q, k: att.multi_head_value(q, k, k, 2),
+        shapes=((3, 4), (5, 4)),
+    ),
 }
 
 
@@ -265,6 +334,9 @@ INNER_OPERATIONS = {
     "simple_rnn": "the walk of the layer SimpleRNN",
     "lstm": "the walk of the layer LSTM",
     "gru": "the walk of the layer GRU",
+    "layer_norm": "of LayerNorm",
+    "rms_norm": "of RMSNorm",
+    "attention": "of MultiHeadAttention",
 }
 
 # Objects of each layer, for their repr.
@@ -296,4 +368,11 @@ LAYER_OBJECTS: dict[str, list[Any]] = {
     "SimpleRNN": [rg.SimpleRNN(5), rg.SimpleRNN(5, "relu", return_sequences=True, weight_init="he_normal")],
     "LSTM": [rg.LSTM(5), rg.LSTM(5, reverse=True, recurrent_init="glorot_uniform", name="memory")],
     "GRU": [rg.GRU(5), rg.GRU(5, return_sequences=True, bias_init="normal(0.1)")],
+    "LayerNorm": [rg.LayerNorm(), rg.LayerNorm(1e-3, name="n")],
+    "RMSNorm": [rg.RMSNorm(), rg.RMSNorm(eps=1e-3)],
+    "PositionalEmbedding": [rg.PositionalEmbedding(7), rg.PositionalEmbedding(7, weight_init="zeros")],
+    "MultiHeadAttention": [
+        rg.MultiHeadAttention(4),
+        rg.MultiHeadAttention(4, causal=True, dropout=0.1, name="a"),
+    ],
 }

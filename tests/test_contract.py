@@ -90,7 +90,11 @@ OBSERVING = {"ReduceOnPlateau"}  # not a function of time; tests/test_schedules.
 
 
 def snake(name: str) -> str:
+<<<<<<< ours
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+=======
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])", "_", name).lower()
+>>>>>>> theirs
 
 
 def classes(module: Any, base: type) -> set[str]:

@@ -564,6 +564,7 @@ class Model:
             A pattern that matches nothing.
         """
         from fnmatch import fnmatchcase
+        from itertools import accumulate
 
         names = list(self._parameters) if names is None else names
         found: set[str] = set()
@@ -575,7 +576,7 @@ class Model:
             matched = {
                 name
                 for name in names
-                if fnmatchcase(name, pattern) or fnmatchcase(name.rpartition(".")[0], pattern)
+                if any(fnmatchcase(part, pattern) for part in accumulate(name.split("."), "{}.{}".format))
             }
             if not matched:
                 known = ", ".join(names) or "none"

@@ -2,6 +2,7 @@
 // headers of this folder define has internal linkage, and the two tables are all that leaves: the linker can
 // never give one machine the code of another.
 #include "kernels/columns.hpp"
+#include "kernels/attention.hpp"
 #include "kernels/convert.hpp"
 #include "kernels/dropout.hpp"
 #include "kernels/elementwise.hpp"
@@ -9,6 +10,7 @@
 #include "kernels/losses.hpp"
 #include "kernels/pool.hpp"
 #include "kernels/recurrent.hpp"
+#include "kernels/norm.hpp"
 #include "kernels/reduce.hpp"
 #include "kernels/softmax.hpp"
 #include "kernels/sparse.hpp"
@@ -68,6 +70,12 @@ constexpr Kernels<T> make_table() {
     table.bilinear = &bilinear<T>;
     table.bilinear_backward = &bilinear_backward<T>;
     table.bilinear_scratch_size = &bilinear_scratch_size<T>;
+    table.layer_norm = &layer_norm<T>;
+    table.layer_norm_backward = &layer_norm_backward<T>;
+    table.rms_norm = &rms_norm<T>;
+    table.rms_norm_backward = &rms_norm_backward<T>;
+    table.attention_weights = &attention_weights<T>;
+    table.attention_slopes = &attention_slopes<T>;
     table.convert[static_cast<int>(Source::f32)] = &convert<float, T>;
     table.convert[static_cast<int>(Source::f64)] = &convert<double, T>;
     table.convert[static_cast<int>(Source::u8)] = &convert<std::uint8_t, T>;

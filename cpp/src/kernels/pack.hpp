@@ -23,20 +23,22 @@ struct Matrix {
 };
 
 // Asks for `n` elements: rows far apart lie in pages of their own, where no processor looks ahead by itself.
-template <class T>
+// Locality 3 is the nearest cache, 2 the next one, which can wait for many more at a time.
+template <int Locality, class T>
 RG_INLINE void ask_for(const T* p, std::int64_t n) {
-    for (std::int64_t i = 0; i < n; i += line<T>) __builtin_prefetch(p + i);
-    __builtin_prefetch(p + n - 1);
+    for (std::int64_t i = 0; i < n; i += line<T>) __builtin_prefetch(p + i, 0, Locality);
+    __builtin_prefetch(p + n - 1, 0, Locality);
 }
 
 // to[p * width + j] = b(p, j) for k x columns numbers; `to` has whole vectors, which may end in anything.
 template <class T>
 void pack_b(Matrix<T> b, std::int64_t k, std::int64_t columns, T* to, std::int64_t width) {
     if (b.row == 1 && b.col != 1) return turn(b.p, b.col, columns, k, to, width);
-    constexpr std::int64_t ahead = 16;
+    constexpr std::int64_t ahead = 16, far_ahead = 96;
     for (std::int64_t p = 0; p < k; ++p, to += width) {
         if (b.col == 1) {
-            if (p + ahead < k) ask_for(b.at(p + ahead, 0), columns);
+            if (p + far_ahead < k) ask_for<2>(b.at(p + far_ahead, 0), columns);
+            if (p + ahead < k) ask_for<3>(b.at(p + ahead, 0), columns);
             for (std::int64_t j = 0; j < columns; j += lanes<T>)
                 store(to + j, load_next(b.at(p, j), columns - j));
         } else {

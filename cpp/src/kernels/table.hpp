@@ -85,6 +85,31 @@ struct LossKernel {
                      T parameter, bool accumulate);
 };
 
+// Rows that are normalised, each by its own statistics; bias is null for rms_norm.
+template <class T>
+struct NormRows {
+    std::int64_t rows, columns;
+    const T *x, *weight, *bias;
+};
+
+template <class T>
+struct NormGradients {
+    T *dx, *dW, *db;  // dx null: not wanted; dW and db are added to
+    bool add_dx;
+};
+
+// The scores q . k of a block of queries, `stride` apart, a multiple of 16. Row r may attend to the keys
+// below min(seen + r seen_step, keys), of these to the ones where its row of the mask is not 0.
+template <class T>
+struct AttentionScores {
+    std::int64_t rows, keys, stride;
+    std::int64_t seen, seen_step;
+    const T* mask;  // null: none; mask_row 0: one row for all queries
+    std::int64_t mask_row;
+    const T* keep;  // null: no dropout; else what each weight is multiplied by, as far apart as the scores
+    T scale;        // of the scores, above 0
+};
+
 constexpr int max_slots = 4;
 constexpr int max_coefficients = 8;
 
@@ -273,6 +298,21 @@ struct Kernels {
     void (*bilinear_backward)(const Upsampling&, const T* dy, T* dx, T* scratch, std::int64_t row,
                               std::int64_t end, bool accumulate);
     std::int64_t (*bilinear_scratch_size)(const Upsampling&);
+    // y = (x - mean) w / sqrt(variance + eps) + b, and y = x w / sqrt(mean square + eps). `statistics` keeps,
+    // for each row, the mean (layer_norm alone) and the reciprocal root.
+    void (*layer_norm)(const NormRows<T>&, T eps, T* y, T* statistics);
+    void (*layer_norm_backward)(const NormRows<T>&, const T* statistics, const T* dy,
+                                const NormGradients<T>&);
+    void (*rms_norm)(const NormRows<T>&, T eps, T* y, T* statistics);
+    void (*rms_norm_backward)(const NormRows<T>&, const T* statistics, const T* dy, const NormGradients<T>&);
+
+    // Scores become e^(scale (score - largest)) keep, 0 where a row may not attend; `share` is one over the
+    // sum of a row before dropout, 0 for a row that sees nothing, whose logsumexp is infinite.
+    void (*attention_weights)(const AttentionScores<T>&, T* scores, T* logsumexp, T* share);
+    // Scores become p keep with p = e^(scale score - logsumexp), and slopes, which come as dL/d(p keep),
+    // become dL/dscore = p (keep slope - along) scale.
+    void (*attention_slopes)(const AttentionScores<T>&, const T* logsumexp, const T* along, T* scores,
+                             T* slopes);
 
     // y[i] = T(x[i]); false where a value is NaN or infinite afterwards.
     bool (*convert[source_count])(const void* x, T* y, std::int64_t n);

@@ -41,6 +41,10 @@ constexpr Builder builders[] = {
     {"simple_rnn", build_simple_rnn},
     {"lstm", build_lstm},
     {"gru", build_gru},
+    {"layer_norm", build_layer_norm},
+    {"rms_norm", build_rms_norm},
+    {"positional_embedding", build_positional_embedding},
+    {"multi_head_attention", build_multi_head_attention},
 };
 // clang-format on
 

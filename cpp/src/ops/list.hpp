@@ -51,5 +51,8 @@ OpPtr make_standardize(const Attributes&);
 OpPtr make_simple_rnn(const Attributes&);
 OpPtr make_lstm(const Attributes&);
 OpPtr make_gru(const Attributes&);
+OpPtr make_layer_norm(const Attributes&);
+OpPtr make_rms_norm(const Attributes&);
+OpPtr make_attention(const Attributes&);
 
 }  // namespace retrograd

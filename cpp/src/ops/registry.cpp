@@ -47,6 +47,9 @@ constexpr Entry entries[] = {
     {"simple_rnn", make_simple_rnn},
     {"lstm", make_lstm},
     {"gru", make_gru},
+    {"layer_norm", make_layer_norm},
+    {"rms_norm", make_rms_norm},
+    {"attention", make_attention},
 };
 
 // Letters to insert, remove or change to make b of a.

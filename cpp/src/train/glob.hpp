@@ -17,11 +17,14 @@ namespace retrograd {
            matches_whole(pattern.substr(1), text.substr(1));
 }
 
-// The parameter itself, or the layer that has it: "conv*" matches "conv2d_0.weight".
+// The parameter itself, or what it is part of: "conv*" matches "conv2d_0.weight", and "attention" or
+// "attention.out_proj" match "attention.out_proj.weight".
 [[nodiscard]] constexpr bool matches(std::string_view pattern, std::string_view parameter) {
     if (matches_whole(pattern, parameter)) return true;
-    const std::size_t dot = parameter.find('.');
-    return dot != std::string_view::npos && matches_whole(pattern, parameter.substr(0, dot));
+    for (std::size_t i = 0; i < parameter.size(); ++i) {
+        if (parameter[i] == '.' && matches_whole(pattern, parameter.substr(0, i))) return true;
+    }
+    return false;
 }
 
 }  // namespace retrograd

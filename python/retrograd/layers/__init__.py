@@ -9,12 +9,14 @@ A layer object is a description; the parameters it made belong to the model that
 
 from __future__ import annotations
 
+from retrograd.layers.attention import MultiHeadAttention, PositionalEmbedding
 from retrograd.layers.base import Layer
 from retrograd.layers.dense import Activation, Dense
 from retrograd.layers.embedding import Embedding
 from retrograd.layers.normalisation import BatchNorm, Dropout
 from retrograd.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D, UpSample2D
 from retrograd.layers.recurrent import GRU, LSTM, SimpleRNN
+from retrograd.layers.normalisation import LayerNorm, RMSNorm
 from retrograd.layers.shapes import Add, Concatenate, Flatten, Multiply, Rescale, Reshape
 from retrograd.layers.standardize import Standardize
 
@@ -33,7 +35,11 @@ __all__ = [
     "GlobalAvgPool2D",
     "Layer",
     "MaxPool2D",
+    "LayerNorm",
+    "MultiHeadAttention",
     "Multiply",
+    "PositionalEmbedding",
+    "RMSNorm",
     "Rescale",
     "Reshape",
     "SimpleRNN",

@@ -15,6 +15,21 @@ class BatchNorm(Layer):
     2015). In training they are the batch's own, and the buffers ``running_mean`` and ``running_var`` follow
     them with every committed step; prediction and evaluation use the buffers. ``net.freeze`` of the layer
     makes training use them too, unchanged.
+"""Layers that bring their inputs to a common scale."""
+
+from __future__ import annotations
+
+from retrograd._arguments import real
+from retrograd.layers.base import Layer
+
+__all__ = ["LayerNorm", "RMSNorm"]
+
+
+class LayerNorm(Layer):
+    """a = (x - mean) / sqrt(variance + eps) * weight + bias, over the last axis of each row.
+
+    [batch, ..., n] -> [batch, ..., n]; weight and bias are [n] and begin at 1 and 0. The variance is the mean
+    square of x - mean (Ba, Kiros and Hinton, "Layer normalization", 2016).
 
     Parameters
     ----------
@@ -27,6 +42,9 @@ class BatchNorm(Layer):
         Whether there are w and b: ``weight`` and ``bias``, both [n].
     name
         Default: ``batch_norm_0``, ...
+        What keeps a row of equal numbers from being divided by 0.
+    name
+        Default: ``layer_norm_0``, ``layer_norm_1``, ...
 
     Raises
     ------
@@ -63,6 +81,29 @@ class Dropout(Layer):
     ----------
     rate
         The share that is dropped, from 0 to below 1.
+        eps is not a number above 0.
+    """
+
+    eps: float
+
+    def __init__(self, eps: float = 1e-5, name: str | None = None) -> None:
+        who = name if isinstance(name, str) and name else "LayerNorm"
+        self._set(eps=real(f"{who}: eps", eps, 0.0, 1e30, above=0.0), name=name)
+        self._build("layer_norm", {"eps": self.eps})
+
+
+class RMSNorm(Layer):
+    """a = x / sqrt(mean(x^2) + eps) * weight, over the last axis of each row.
+
+    [batch, ..., n] -> [batch, ..., n]; weight is [n] and begins at 1 (Zhang and Sennrich, "Root mean square
+    layer normalization", 2019).
+
+    Parameters
+    ----------
+    eps
+        What keeps a row of zeros from being divided by 0.
+    name
+        Default: ``rms_norm_0``, ``rms_norm_1``, ...
 
     Raises
     ------
@@ -76,3 +117,12 @@ class Dropout(Layer):
         who = name if isinstance(name, str) and name else "Dropout"
         self._set(rate=real(f"{who}: rate", rate, 0.0, below=1.0), name=name)
         self._build("dropout", {"rate": self.rate})
+        eps is not a number above 0.
+    """
+
+    eps: float
+
+    def __init__(self, eps: float = 1e-6, name: str | None = None) -> None:
+        who = name if isinstance(name, str) and name else "RMSNorm"
+        self._set(eps=real(f"{who}: eps", eps, 0.0, 1e30, above=0.0), name=name)
+        self._build("rms_norm", {"eps": self.eps})

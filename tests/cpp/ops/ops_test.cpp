@@ -501,6 +501,42 @@ void softmax_cases() {
     }
 }
 
+void norm_cases() {
+    for (const std::string name : {"layer_norm", "rms_norm"}) {
+        const auto operands = [&](Input x) {
+            const Input column = plain({x.shape.last()});
+            return name == "layer_norm" ? std::vector<Input>{x, column, column}
+                                        : std::vector<Input>{x, column};
+        };
+        check({.op = name, .attributes = {{"eps", 1e-5}}, .inputs = operands(batched({5}))});
+        check({.op = name, .attributes = {{"eps", 0.1}}, .inputs = operands(batched({3, 33})), .batch = 70});
+        check({.op = name, .attributes = {{"eps", 1e-5}}, .inputs = operands(plain({40, 17}))});
+    }
+}
+
+void attention_cases() {
+    const auto attend = [](std::int64_t heads, bool packed, bool causal, double dropout,
+                           std::vector<Input> inputs) {
+        const std::size_t mask = packed ? 1 : 3;
+        const auto numbers = [=](Random& random, std::size_t operand) {
+            return operand == mask ? static_cast<double>(random.below(2)) : signed_value(random, operand);
+        };
+        check({.op = "attention",
+               .attributes = {{"heads", heads}, {"packed", packed}, {"causal", causal}, {"dropout", dropout}},
+               .inputs = std::move(inputs),
+               .draw = numbers,
+               .tolerance = 1e-6});
+    };
+    for (const bool causal : {false, true}) {
+        attend(2, true, causal, 0, {batched({37, 12})});
+        attend(1, true, causal, 0.4, {batched({70, 9})});
+        attend(3, true, causal, 0, {batched({33, 18}), batched({33})});
+        attend(2, false, causal, 0, {batched({35, 6}), batched({67, 6}), batched({67, 6})});
+        attend(2, false, causal, 0.3, {batched({40, 4}), batched({5, 4}), batched({5, 4}), plain({40, 5})});
+        attend(2, false, causal, 0, {batched({3, 4}), batched({18, 4}), batched({18, 4}), batched({3, 18})});
+    }
+}
+
 void loss_cases() {
     for (const auto& kernel : retrograd::kernels<double>().losses) {
         const std::string name(kernel.name);
@@ -783,6 +819,8 @@ int main() {
                                       {"reductions", test::reduction_cases},
                                       {"shapes", test::shape_cases},
                                       {"softmax", test::softmax_cases},
+                                      {"norm", test::norm_cases},
+                                      {"attention", test::attention_cases},
                                       {"losses", test::loss_cases},
                                       {"matmul", test::matmul_cases},
                                       {"images", test::image_cases},

@@ -38,5 +38,11 @@ Node build_standardize(LayerCall&);
 Node build_simple_rnn(LayerCall&);
 Node build_lstm(LayerCall&);
 Node build_gru(LayerCall&);
+Node build_layer_norm(LayerCall&);
+Node build_rms_norm(LayerCall&);
+
+// attention.cpp
+Node build_positional_embedding(LayerCall&);
+Node build_multi_head_attention(LayerCall&);
 
 }  // namespace retrograd

@@ -1,4 +1,5 @@
 // Layers that keep numbers in a good range, and dropout.
+// Layers that bring their inputs to a common scale.
 #include "nn/layer_call.hpp"
 #include "nn/layers/list.hpp"
 
@@ -7,6 +8,10 @@ namespace retrograd {
 // BatchNorm(eps, momentum, affine): a = (x - mean) / sqrt(var + eps) weight + bias, for each feature of the
 // last axis.
 Node build_batch_norm(LayerCall& call) {
+namespace {
+
+// The op over the last axis, with a weight that begins at 1 and, if there is one, a bias that begins at 0.
+Node normalised_rows(LayerCall& call, const char* op, bool has_bias) {
     const Node& x = call.only_input();
     if (x.shape().rank() < 1) {
         throw ShapeError(call.who() + ": expected an input with features on its last axis, got shape " +
@@ -30,5 +35,20 @@ Node build_dropout(LayerCall& call) {
         apply("dropout", {{"rate", get_double(call.config(), "rate")}}, {call.only_input()}, call.who()),
         "a");
 }
+    Initial ones;
+    ones.rule = "ones";
+    std::vector<Node> operands = {x, call.parameter("weight", {features}, ones)};
+    if (has_bias) operands.push_back(call.parameter("bias", {features}, {}));
+    return call.named(apply(op, {{"eps", get_double(call.config(), "eps")}}, std::move(operands), call.who()),
+                      "a");
+}
+
+}  // namespace
+
+// LayerNorm(eps): a = (x - mean) / sqrt(variance + eps) weight + bias, over the last axis.
+Node build_layer_norm(LayerCall& call) { return normalised_rows(call, "layer_norm", true); }
+
+// RMSNorm(eps): a = x / sqrt(mean(x^2) + eps) weight, over the last axis.
+Node build_rms_norm(LayerCall& call) { return normalised_rows(call, "rms_norm", false); }
 
 }  // namespace retrograd

@@ -564,6 +564,34 @@ def linear(edits: list[Edit]) -> None:
     at("zeros passed over, sum", "a[column[e] * a_col]", "a[e * a_col]", zeros)
 
 
+def convolutions(edits: list[Edit]) -> None:
+    def slope(variant: str) -> Test:
+        return contract(f"test_row_slope[rg.{variant}]")
+
+    large = pytest_of("test_torch_convolution.py", "test_large_images_and_batches")
+    one_channel = slope("Conv2D:one_channel_padded")
+    twice = pytest_of("test_convolution.py", "test_a_layer_called_twice_with_one_node")
+    at = Place(edits, "ops/conv.cpp", "void gradients(const Run<T>& r")
+    at("convolution dx, accumulate", "r.accumulate[0] != 0", "false", twice)
+    at("convolution dW, accumulate", "r.accumulate[1] != 0", "false", twice)
+    at("convolution db, accumulate", "r.accumulate[2] != 0", "false", twice)
+    at = Place(edits, "ops/convolution.cpp", "class Spreading {", "void add(const Piece& rows")
+    at("convolution dx, rows", "y - ky * s_.h.dilation", "y - ky", large)
+    at = Place(edits, "ops/convolution.cpp", "class Spreading {", "void add_runs(")
+    at("convolution dx, runs", "to + run * runs_.step", "to + run", slope("Conv2D:dilation"))
+    at("convolution dx, groups", "dy + group * group_filters_", "dy", slope("Conv2D:groups"))
+    at = Place(edits, "ops/convolution.cpp", "void gradient_band(")
+    at("convolution dW, stride", "s.h.stride * s.row()", "s.row()", slope("Conv2D:stride"))
+    at("convolution dW, pieces", "add ? p.c : nullptr", "nullptr", large)
+    at = Place(edits, "ops/convolution.cpp", "ConvSizes gathered(ConvSizes s) {")
+    at("depthwise dx", "s.backwards = !s.backwards;", ";", slope("Conv2D:depthwise"))
+    at = Place(edits, "ops/conv_planar.hpp", "void add_gradients(")
+    at("convolution in planes, dW", "ky * s.h.dilation * layout.width", "ky * layout.width", one_channel)
+    at = Place(edits, "ops/conv_transpose.cpp", "void run_backward(")
+    at("conv_transpose dx, accumulate", "r.accumulate[0] != 0", "false", twice)
+    at("conv_transpose db", "s.batch * s.h.in", "s.batch", slope("ConvTranspose2D"))
+
+
 def sums(edits: list[Edit]) -> None:
     """Sums over axes: of an operation, and of the gradients of what is repeated."""
 
@@ -971,6 +999,7 @@ def all_edits() -> list[Edit]:
         attention,
         loss_operations,
         linear,
+        convolutions,
         sums,
         reductions,
         shapes,

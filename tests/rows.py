@@ -15,6 +15,7 @@ import reference as ref
 import reference_pooling as pooling
 import reference_recurrent
 import reference_attention as att
+import reference_convolution as conv
 import retrograd as rg
 from retrograd import ops
 
@@ -33,6 +34,11 @@ class Row:
 
 def _positive(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return rng.uniform(0.5, 2.0, size=shape)
+
+
+def _either_sign(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """As many numbers as one likes without one near the kinks that rows keep away from."""
+    return rng.uniform(0.8, 2.0, size=shape) * rng.choice([-1.0, 1.0], size=shape)
 
 
 def _two(make: Callable[..., rg.Node], value: Callable[..., Array], **options: Any) -> Row:
@@ -78,6 +84,101 @@ def _cross_attention(keys: int, mask: Array | None = None, **options: Any) -> Ro
         shapes=((3, 4), (keys, 4), (keys, 4)),
     )
 
+
+
+def _convolution(
+    kind: str, shape: tuple[int, ...], filters: int, kernel: int | tuple[int, ...], **options: Any
+) -> Row:
+    """A layer of the kind with weights that are not random, and its NumPy."""
+    sizes = (kernel,) * (len(shape) - 1) if isinstance(kernel, int) else kernel
+    layer = {"Conv2D": rg.Conv2D, "Conv1D": rg.Conv1D, "ConvTranspose2D": rg.ConvTranspose2D}[kind]
+    value = {"Conv2D": conv.conv2d, "Conv1D": conv.conv1d, "ConvTranspose2D": conv.conv_transpose2d}[kind]
+    groups = options.get("groups", 1)
+    first, last = (shape[-1], filters) if kind == "ConvTranspose2D" else (filters, shape[-1])
+    dims = (first, *sizes, last // groups)
+    weight = np.sin(1.3 * np.arange(np.prod(dims))).reshape(dims)
+    use_bias = options.pop("use_bias", True)
+    bias = np.linspace(0.4, -0.3, filters) if use_bias else None
+    activation = options.pop("activation", None)
+
+    def make(x: rg.Node) -> rg.Node:
+        return layer(
+            filters,
+            kernel,
+            **options,
+            activation=activation,
+            use_bias=use_bias,
+            weight_init=weight,
+            bias_init="zeros" if bias is None else bias,
+        )(x)
+
+    def truth(x: Array) -> Array:
+        z = value(x, weight, bias, **options)
+        return np.tanh(z) if activation == "tanh" else z
+
+    return Row(make, truth, shapes=(shape,), draw=_either_sign)
+
+
+# Each variant of an argument, and some together; edges that no step reaches, and sizes that fill no vector.
+CONVOLUTIONS: dict[str, Row] = {
+    "Conv2D": _convolution("Conv2D", (5, 6, 3), 4, 3),
+    "Conv2D:tanh": _convolution("Conv2D", (5, 6, 3), 4, 3, activation="tanh"),
+    "Conv2D:stride": _convolution("Conv2D", (6, 7, 2), 3, 3, stride=2),
+    "Conv2D:strides": _convolution("Conv2D", (7, 8, 2), 3, (2, 3), stride=(3, 2)),
+    "Conv2D:stride_larger_than_kernel": _convolution("Conv2D", (7, 7, 2), 3, 2, stride=3),
+    "Conv2D:padding": _convolution("Conv2D", (4, 5, 3), 2, 3, padding=1),
+    "Conv2D:paddings": _convolution("Conv2D", (4, 5, 3), 2, 3, padding=(0, 2)),
+    "Conv2D:padding_larger_than_kernel": _convolution("Conv2D", (2, 3, 2), 3, 2, padding=3),
+    "Conv2D:same": _convolution("Conv2D", (4, 5, 2), 3, 3, padding="same"),
+    "Conv2D:same_even": _convolution("Conv2D", (4, 5, 2), 3, (2, 4), padding="same"),
+    "Conv2D:dilation": _convolution("Conv2D", (6, 7, 2), 3, 3, dilation=2),
+    "Conv2D:dilations": _convolution("Conv2D", (7, 6, 2), 3, (3, 2), dilation=(1, 3), padding=(1, 2)),
+    "Conv2D:dilation_stride": _convolution("Conv2D", (8, 8, 2), 3, 3, dilation=2, stride=3, padding=1),
+    "Conv2D:groups": _convolution("Conv2D", (5, 5, 4), 6, 3, groups=2, padding=1),
+    "Conv2D:groups_stride": _convolution("Conv2D", (6, 5, 6), 3, (3, 2), groups=3, stride=2, dilation=(1, 2)),
+    "Conv2D:depthwise": _convolution("Conv2D", (5, 4, 19), 19, 3, groups=19, padding=1),
+    "Conv2D:depthwise_stride": _convolution("Conv2D", (6, 7, 5), 5, 3, groups=5, stride=2, padding=1),
+    "Conv2D:depthwise_dilation": _convolution("Conv2D", (6, 7, 5), 5, (2, 3), groups=5, dilation=2),
+    "Conv2D:depthwise_multiplied": _convolution("Conv2D", (5, 5, 3), 6, 3, groups=3),
+    "Conv2D:1x1": _convolution("Conv2D", (3, 4, 5), 18, 1),
+    "Conv2D:1x1_stride": _convolution("Conv2D", (5, 4, 3), 2, 1, stride=2),
+    "Conv2D:rectangle": _convolution("Conv2D", (3, 9, 2), 3, (1, 4)),
+    "Conv2D:column": _convolution("Conv2D", (9, 3, 2), 3, (4, 1)),
+    "Conv2D:whole_image": _convolution("Conv2D", (4, 3, 3), 7, (4, 3)),
+    "Conv2D:no_bias": _convolution("Conv2D", (4, 4, 2), 3, 2, use_bias=False),
+    "Conv2D:one_channel": _convolution("Conv2D", (9, 8, 1), 6, 5, activation="tanh"),
+    "Conv2D:one_channel_padded": _convolution(
+        "Conv2D", (6, 19, 1), 5, (3, 2), padding=(2, 1), dilation=(2, 1)
+    ),
+    "Conv2D:one_channel_dilated": _convolution("Conv2D", (7, 9, 1), 4, 3, padding="same", dilation=(1, 2)),
+    "Conv2D:one_filter": _convolution("Conv2D", (5, 5, 3), 1, 3),
+    "Conv2D:many_filters": _convolution("Conv2D", (3, 18, 2), 35, 2),
+    "Conv2D:many_channels": _convolution("Conv2D", (3, 3, 37), 20, 2),
+    "Conv1D": _convolution("Conv1D", (9, 3), 4, 3),
+    "Conv1D:stride": _convolution("Conv1D", (10, 2), 3, 3, stride=2, padding=1),
+    "Conv1D:same": _convolution("Conv1D", (7, 2), 3, 4, padding="same", activation="tanh"),
+    "Conv1D:dilation": _convolution("Conv1D", (12, 2), 3, 3, dilation=3, padding=2),
+    "Conv1D:groups": _convolution("Conv1D", (8, 4), 6, 3, groups=2),
+    "Conv1D:depthwise": _convolution("Conv1D", (8, 5), 5, 3, groups=5, padding=2),
+    "Conv1D:whole_sequence": _convolution("Conv1D", (6, 3), 4, 6),
+    "Conv1D:no_bias": _convolution("Conv1D", (6, 1), 4, 2, use_bias=False),
+    "ConvTranspose2D": _convolution("ConvTranspose2D", (4, 3, 3), 4, 3),
+    "ConvTranspose2D:stride": _convolution("ConvTranspose2D", (3, 4, 2), 3, 3, stride=2, activation="tanh"),
+    "ConvTranspose2D:stride_larger_than_kernel": _convolution("ConvTranspose2D", (3, 4, 2), 3, 2, stride=3),
+    "ConvTranspose2D:padding": _convolution("ConvTranspose2D", (3, 4, 2), 3, 3, stride=2, padding=1),
+    "ConvTranspose2D:output_padding": _convolution(
+        "ConvTranspose2D", (3, 4, 2), 3, 3, stride=(2, 3), padding=1, output_padding=(1, 2)
+    ),
+    "ConvTranspose2D:output_padding_dilation": _convolution(
+        "ConvTranspose2D", (3, 4, 2), 3, 2, dilation=3, padding=1, output_padding=(2, 1)
+    ),
+    "ConvTranspose2D:dilation": _convolution("ConvTranspose2D", (4, 3, 2), 3, (2, 3), dilation=(2, 1)),
+    "ConvTranspose2D:groups": _convolution("ConvTranspose2D", (3, 3, 4), 6, 3, groups=2, stride=2),
+    "ConvTranspose2D:depthwise": _convolution(
+        "ConvTranspose2D", (3, 3, 5), 5, 3, groups=5, stride=2, padding=1
+    ),
+    "ConvTranspose2D:no_bias": _convolution("ConvTranspose2D", (3, 3, 2), 3, 2, use_bias=False),
+}
 
 LAYERS: dict[str, Row] = {
     "Dense": Row(
@@ -226,6 +327,7 @@ LAYERS: dict[str, Row] = {
         lambda q, k: att.multi_head_value(q, k, k, 2),
         shapes=((3, 4), (5, 4)),
     ),
+    **CONVOLUTIONS,
 }
 
 
@@ -322,6 +424,9 @@ OPERATIONS: dict[str, Row] = {
 # Operations that layers, losses and operators are made of, without a name in rg.ops.
 INNER_OPERATIONS = {
     "linear": "z = x W^T + b of a dense layer",
+    "conv1d": "of Conv1D",
+    "conv2d": "of Conv2D",
+    "conv_transpose2d": "of ConvTranspose2D",
     "identity": "the activation 'linear'",
     "flatten": "of saved graphs",
     "expand": "a number or row that meets every sample",
@@ -374,5 +479,14 @@ LAYER_OBJECTS: dict[str, list[Any]] = {
     "MultiHeadAttention": [
         rg.MultiHeadAttention(4),
         rg.MultiHeadAttention(4, causal=True, dropout=0.1, name="a"),
+    "Conv2D": [
+        rg.Conv2D(8, 3),
+        rg.Conv2D(8, (3, 5), stride=2, padding=(1, 2), dilation=2, groups=4, activation="relu", name="c"),
+        rg.Conv2D(8, 3, padding="same", use_bias=False, weight_init="normal(0.02)"),
+    ],
+    "Conv1D": [rg.Conv1D(8, 3), rg.Conv1D(8, 3, stride=2, padding=1, dilation=2, groups=2, name="c")],
+    "ConvTranspose2D": [
+        rg.ConvTranspose2D(8, 3),
+        rg.ConvTranspose2D(8, 3, stride=2, padding=1, output_padding=1, activation="relu"),
     ],
 }

@@ -3,6 +3,7 @@
 // never give one machine the code of another.
 #include "kernels/columns.hpp"
 #include "kernels/attention.hpp"
+#include "kernels/conv.hpp"
 #include "kernels/convert.hpp"
 #include "kernels/dropout.hpp"
 #include "kernels/elementwise.hpp"
@@ -34,6 +35,8 @@ constexpr Kernels<T> make_table() {
     table.sparse_gemm = &sparse_gemm<T>;
     table.sparse_gemm_scratch_size = &sparse_gemm_scratch_size<T>;
     table.count_zeros = &count_zeros<T>;
+    table.grid_product = &grid_product<T>;
+    table.sliding_dots = &sliding_dots<T>;
     table.transpose = &transpose<T>;
     table.unary = UnaryTable<T, Activations, UnaryFunctions>::list;
     table.binary = BinaryTable<T, ArithmeticFunctions>::list;

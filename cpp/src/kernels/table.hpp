@@ -33,6 +33,37 @@ struct MatrixProduct {
     T* z = nullptr;  // where z = A B + bias is kept (row stride c_row), if anybody reads it later
 };
 
+// C = before + A B where the inner sum runs over a grid, three loops with steps of their own: the taps of a
+// convolution, or the positions of an image. C is m x n.
+template <class T>
+struct GridProduct {
+    std::int64_t m, n;
+    std::int64_t count[3];              // of the grid, the innermost last
+    std::int64_t a_step[3], b_step[3];  // what a step along an axis of the grid adds to a and to b
+    const T* a;                         // element (i, k) is a[i * a_row + step(k)]; lanewise: a[... + j]
+    std::int64_t a_row;
+    const T* b;  // element (k, j) is b[step(k) + j]
+    T* c;        // element (i, j) is c[i * c_row + j]
+    std::int64_t c_row;
+    const T* before = nullptr;  // element (i, j) is before[i * before_row + j * before_column]; null: nothing
+    std::int64_t before_row = 0, before_column = 1;  // the latter 1 or 0
+    bool lanewise = false;                           // column j of C is made of column j of A alone
+    bool b_has_whole_vectors = false;                // what stands behind the n columns of B may be read
+};
+
+// Sum over t < n of a[i * a_row + t] * b[j * shift + t] for m rows and some shifts, in 16 lanes each: what
+// stands in t's lane at c[(i * c_row + j) * 16] is added to. n is a multiple of 16.
+template <class T>
+struct SlidingDots {
+    std::int64_t m, shifts, n;
+    const T* a;
+    std::int64_t a_row;
+    const T* b;
+    std::int64_t shift;
+    T* c;
+    std::int64_t c_row;
+};
+
 // So few products that a call of gemm would mostly be preparation.
 inline constexpr std::int64_t tiny_products = 64;
 
@@ -209,6 +240,10 @@ struct Kernels {
     void (*sparse_gemm)(const MatrixProduct<T>&, std::int64_t row_begin, std::int64_t row_end, T* scratch);
     std::int64_t (*sparse_gemm_scratch_size)(std::int64_t k);
     std::int64_t (*count_zeros)(const T* x, std::int64_t n);
+
+    // Each element is one chain of fused multiply-adds in the order of the grid, to which `before` is added.
+    void (*grid_product)(const GridProduct<T>&);
+    void (*sliding_dots)(const SlidingDots<T>&);
 
     // y[j * y_row + i] = x[i * x_row + j], for i < rows and j < columns
     void (*transpose)(const T* x, std::int64_t x_row, std::int64_t rows, std::int64_t columns, T* y,

@@ -140,8 +140,22 @@ void turn(const T* from, std::int64_t from_row, std::int64_t rows, std::int64_t 
 template <class T>
 void transpose(const T* x, std::int64_t x_row, std::int64_t rows, std::int64_t columns, T* y,
                std::int64_t y_row) {
-    const std::int64_t whole = rows / lanes<T> * lanes<T>;
+    const std::int64_t whole = rows / lanes<T> * lanes<T>, rest = rows - whole;
     turn(x, x_row, whole, columns, y, y_row);
+    if (rest > 0 && whole > 0) {  // the last vector laps over the one before
+        const T* const from = x + (rows - lanes<T>)*x_row;
+        return turn_lanes<T>(LaneRows<T>{from, x_row}, columns, y + rows - lanes<T>, y_row);
+    }
+    if (rest > 2 && columns >= strip<T>) {
+        const SomeRows<T> lane(x + whole * x_row, x_row, rest);
+        for (std::int64_t j = 0; j < columns; j += strip<T>) {
+            const std::int64_t at = j + strip<T> <= columns ? j : columns - strip<T>;
+            Vec<T> column[strip<T>];
+            turn_strip<T>(lane, at, column);
+            for (int e = 0; e < strip<T>; ++e) store_some(y + (at + e) * y_row + whole, column[e], rest);
+        }
+        return;
+    }
     for (std::int64_t j = 0; j < columns; ++j) {
         for (std::int64_t i = whole; i < rows; ++i) y[j * y_row + i] = x[i * x_row + j];
     }

@@ -45,6 +45,9 @@ constexpr Builder builders[] = {
     {"rms_norm", build_rms_norm},
     {"positional_embedding", build_positional_embedding},
     {"multi_head_attention", build_multi_head_attention},
+    {"conv1d", build_conv1d},
+    {"conv2d", build_conv2d},
+    {"conv_transpose2d", build_conv_transpose2d},
 };
 // clang-format on
 

@@ -7,6 +7,9 @@
 namespace retrograd {
 
 OpPtr make_linear(const Attributes&);
+OpPtr make_conv1d(const Attributes&);
+OpPtr make_conv2d(const Attributes&);
+OpPtr make_conv_transpose2d(const Attributes&);
 
 OpPtr make_unary(std::string_view name, const Attributes&);  // the family of the table: relu, exp, ...
 OpPtr make_clip(const Attributes&);

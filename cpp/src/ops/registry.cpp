@@ -16,6 +16,9 @@ struct Entry {
 
 constexpr Entry entries[] = {
     {"linear", make_linear},
+    {"conv1d", make_conv1d},
+    {"conv2d", make_conv2d},
+    {"conv_transpose2d", make_conv_transpose2d},
     {"matmul", make_matmul},
     {"clip", make_clip},
     {"identity", make_identity},

@@ -90,7 +90,9 @@ void Plan::make_steps() {
         if (!reached_[at(id)] || !graph[id].op || consumers[at(id)] != 1) continue;
         const int next = only_consumer[at(id)];
         if (next < 0 || !graph[next].op) continue;
-        if (OpPtr fused = fuse_linear_activation(*graph[id].op, *graph[next].op)) {
+        OpPtr fused = fuse_linear_activation(*graph[id].op, *graph[next].op);
+        if (!fused) fused = fuse_convolution_activation(*graph[id].op, *graph[next].op);
+        if (fused) {
             fused_op[at(next)] = std::move(fused);
             fused_from[at(next)] = id;
         }

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from retrograd.layers.attention import MultiHeadAttention, PositionalEmbedding
 from retrograd.layers.base import Layer
+from retrograd.layers.convolution import Conv1D, Conv2D, ConvTranspose2D
 from retrograd.layers.dense import Activation, Dense
 from retrograd.layers.embedding import Embedding
 from retrograd.layers.normalisation import BatchNorm, Dropout
@@ -28,6 +29,9 @@ __all__ = [
     "AvgPool2D",
     "BatchNorm",
     "Concatenate",
+    "Conv1D",
+    "Conv2D",
+    "ConvTranspose2D",
     "Dense",
     "Dropout",
     "Embedding",

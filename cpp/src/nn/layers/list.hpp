@@ -13,6 +13,10 @@ Node build_activation(LayerCall&);
 
 // embedding.cpp
 Node build_embedding(LayerCall&);
+// convolution.cpp
+Node build_conv1d(LayerCall&);
+Node build_conv2d(LayerCall&);
+Node build_conv_transpose2d(LayerCall&);
 
 // shapes.cpp
 Node build_flatten(LayerCall&);

@@ -269,6 +269,9 @@ class Row:
         """Whether all did the same: their losses, computed here from their weights, agree with ours."""
         reference: list[Array] | None = None
         given = weights_of(arrays)
+        train = self.work.kind == "train"
+        before = loss_of(self.work, given, arrays) if train else math.nan
+        wanted = math.nan
         for child in children:
             path = folder / f"{child.name}.npz"
             try:
@@ -281,14 +284,14 @@ class Row:
             with np.load(path) as saved:
                 got = [saved[name] for name in saved.files]
             path.unlink()
-            if self.work.kind == "predict":
+            if not train:
                 expected = output_of(self.work, given, arrays["x"])
                 off = float(np.abs(got[0] - expected).max() / np.abs(expected).max())
                 self.results[child.name]["check"] = {"relative": off, "same_work": off <= TOLERANCE}
                 continue
-            reference = reference or got
-            before = loss_of(self.work, given, arrays)
-            wanted, loss = (loss_of(self.work, weights, arrays) for weights in (reference, got))
+            loss = loss_of(self.work, got, arrays)
+            if reference is None:
+                reference, wanted = got, loss
             off = abs(loss - wanted) / abs(wanted)
             # beside the loss, which says little while it has hardly moved: how far apart the weights went
             apart = math.sqrt(sum(float(((a - b) ** 2).sum()) for a, b in zip(got, reference, strict=True)))

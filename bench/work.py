@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bench import networks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +20,7 @@ Array = NDArray[Any]
 
 BETAS = (0.9, 0.999)
 EPS = 1e-8
+WEIGHT_DECAY = 0.01  # of AdamW: of every parameter
 
 
 @dataclass(frozen=True)
@@ -45,16 +49,17 @@ class Work:
 
     row: str
     title: str
-    sizes: tuple[int, ...]
-    hidden: str  # activation: "sigmoid", "relu", "tanh" or "linear"
+    sizes: tuple[int, ...]  # what they mean says the module of the network
+    hidden: str  # activation: "sigmoid", "relu", "tanh", "linear" or, of a transformer, "gelu"
     output: str = "linear"
+    network: str = "dense"  # or another of ``networks.NAMES``
     loss: str = "mean_squared_error"  # or "half_squared_error", "cross_entropy"
-    optimizer: str = "adam"  # or "sgd"
+    optimizer: str = "adam"  # or "adamw" or "sgd"
     lr: float = 1e-3
     batch: int = 1
     batches: int = 1
     check_epochs: int = 1  # how many epochs are trained before losses are compared
-    data: str = "regression"  # or "xor", "digits", "mnist", "expm", "classes"
+    data: str = "regression"  # or "xor", "digits", "mnist", "expm", "classes", "text"
     kind: str = "train"  # or "predict"
     threads: tuple[int, ...] = ()  # empty: as asked for on the command line; 0: as each library chooses
     peers: tuple[str, ...] = ()  # empty: all
@@ -75,12 +80,12 @@ class Work:
 
     @property
     def multiply_adds(self) -> int:
-        """Of one step, or of one prediction: in the products with weights, nothing else."""
-        pairs = [a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
+        """Of one step, or of one prediction: in the products with weights and of attention, nothing else."""
+        forward, first = networks.of(self).multiply_adds(self)
         if self.kind == "predict":
-            return sum(pairs)
+            return int(forward)
         # forward, dW, and dx of every layer but the first
-        return self.batch * (3 * sum(pairs) - pairs[0])
+        return int(self.batch * (3 * forward - first))
 
     def to_dict(self) -> dict[str, Any]:
         """For a file or another process."""
@@ -155,10 +160,24 @@ def _expm(x: Array) -> Array:
     return np.asarray(result.real.T)
 
 
+def _text(rows: int, time: int, vocabulary: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Characters each of which follows from the one before, but for one in four; and the characters next to
+    them."""
+    follower = rng.permutation(vocabulary)
+    text = rng.integers(0, vocabulary, (rows, time + 1))
+    follows = rng.random((rows, time + 1)) < 0.75
+    for k in range(1, time + 1):
+        text[:, k] = np.where(follows[:, k], follower[text[:, k - 1]], text[:, k])
+    return text[:, :-1], text[:, 1:]
+
+
 def make_data(work: Work) -> dict[str, Array]:
-    """Inputs, targets and initial weights: "x", "y", "w0", "b0", "w1", ... A weight has shape (out, in)."""
+    """Inputs "x", targets "y", and then the initial weights by name, in the order of ``weights_of``. Inputs
+    are one array, an example after the other; a dense weight has shape (out, in)."""
     rng = np.random.default_rng(12345)
-    rows, inputs, outputs = work.rows, work.sizes[0], work.sizes[-1]
+    network = networks.of(work)
+    shape = network.shape(work)
+    rows, inputs, outputs = work.rows, math.prod(shape), network.outputs(work)
     x: Array
     y: Array
     if work.data == "xor":
@@ -177,62 +196,46 @@ def make_data(work: Work) -> dict[str, Array]:
     elif work.data == "regression":
         x = rng.standard_normal((rows, inputs), np.float32)
         y = np.sin(x @ rng.standard_normal((inputs, outputs), np.float32) / np.float32(inputs**0.5))
+    elif work.data == "text":
+        x, y = _text(rows, inputs, outputs, rng)
     else:
         raise ValueError(work.data)
-    arrays = {"x": np.ascontiguousarray(x), "y": np.ascontiguousarray(y)}
-    for k, (fan_in, fan_out) in enumerate(zip(work.sizes, work.sizes[1:], strict=False)):
-        bound = (6 / fan_in if work.hidden == "relu" else 6 / (fan_in + fan_out)) ** 0.5
-        arrays[f"w{k}"] = rng.uniform(-bound, bound, (fan_out, fan_in)).astype(np.float32)
-        arrays[f"b{k}"] = rng.uniform(-0.1, 0.1, fan_out).astype(np.float32)
-    return arrays
+    arrays = {"x": np.ascontiguousarray(x.reshape(rows, *shape)), "y": np.ascontiguousarray(y)}
+    return arrays | network.parameters(work, rng)
 
 
 def weights_of(arrays: dict[str, Array]) -> list[Array]:
-    """w0, b0, w1, b1, ..."""
-    return [arrays[f"{role}{k}"] for k in range(len(arrays)) if f"w{k}" in arrays for role in "wb"]
+    """The initial weights in the order of the network's module; of dense layers w0, b0, w1, b1, ..."""
+    return [array for name, array in arrays.items() if name not in ("x", "y")]
 
 
 def store(arrays: dict[str, Array], folder: Path) -> None:
     """One file for each array."""
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
+    for number, (name, array) in enumerate(arrays.items()):
+        np.save(folder / f"{number:04} {name}.npy", array)
 
 
 def restore(folder: Path) -> dict[str, Array]:
-    """What ``store`` wrote."""
-    return {path.stem: np.load(path) for path in folder.glob("*.npy")}
+    """What ``store`` wrote, in that order."""
+    return {path.stem.partition(" ")[2]: np.load(path) for path in sorted(folder.glob("*.npy"))}
 
 
 # -------------------------------------------------------------------------------------------- reference
 
 
-def _activate(name: str, z: Array) -> Array:
-    if name == "relu":
-        return np.maximum(z, 0)
-    if name == "tanh":
-        return np.asarray(np.tanh(z))
-    if name == "sigmoid":
-        return np.asarray(1 / (1 + np.exp(-z)))
-    return z
-
-
 def output_of(work: Work, weights: list[Array], x: Array) -> Array:
     """The network's output, in float64."""
-    a = x.astype(np.float64)
-    last = len(work.sizes) - 2
-    for k in range(last + 1):
-        z = a @ weights[2 * k].T.astype(np.float64) + weights[2 * k + 1]
-        a = _activate(work.output if k == last else work.hidden, z)
-    return a
+    return np.asarray(networks.of(work).output(work, weights, x))
 
 
-def loss_of(work: Work, weights: list[Array], arrays: dict[str, Array], limit: int = 1024) -> float:
+def loss_of(work: Work, weights: list[Array], arrays: dict[str, Array]) -> float:
     """The mean loss of the first rows, in float64: the judge of all implementations."""
+    limit = networks.of(work).JUDGED
     y = arrays["y"][:limit]
     out = output_of(work, weights, arrays["x"][:limit])
     if work.loss == "cross_entropy":
-        top = out.max(axis=1)
-        lse = top + np.log(np.exp(out - top[:, None]).sum(axis=1))
-        return float((lse - out[np.arange(len(y)), y]).mean())
+        top = out.max(axis=-1, keepdims=True)
+        lse = top + np.log(np.exp(out - top).sum(axis=-1, keepdims=True))
+        return float((lse - np.take_along_axis(out, y[..., None], axis=-1)).mean())
     square = (out - y) ** 2
     return float(0.5 * square.sum(axis=1).mean() if work.loss == "half_squared_error" else square.mean())

@@ -16,13 +16,12 @@ import sys
 import time
 import traceback
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench import peers
+from bench import networks, peers
 from bench.work import Work, make_data, restore
 
 
@@ -45,13 +44,6 @@ def reset_peak() -> int:
     return now
 
 
-def small(work: Work) -> Work:
-    """The same kind of training with next to no memory."""
-    classes = work.loss == "cross_entropy"
-    data = "classes" if classes else "regression"
-    return replace(work, sizes=(4, 4, 4 if classes else 1), batch=min(work.batch, 8), batches=2, data=data)
-
-
 class Worker:
     """What the commands work on."""
 
@@ -65,7 +57,7 @@ class Worker:
         names = self.peer.variants(self.work)
         if self.work.kind == "train":
             # what a library loads, compiles or starts when it first trains is not this network's
-            first = small(self.work)
+            first = networks.of(self.work).small(self.work)
             self.peer.build(first, make_data(first), threads, names[0]).run(1)
         gc.collect()
         before = reset_peak()

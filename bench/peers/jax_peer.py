@@ -1,6 +1,8 @@
 """JAX: one compiled function for a whole epoch, a scan over its batches, the old state given away.
 
-The variants are how far the scan is unrolled: it matters where a step is a few operations."""
+The variants are how far the scan is unrolled: it matters where a step is a few operations; "step", a compiled
+function for one step instead, called for each batch: convolutions are several times slower in a scan; and
+those of the networks (``jax_networks.build``)."""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.work import BETAS, EPS
+from bench.work import BETAS, EPS, WEIGHT_DECAY
 
 if TYPE_CHECKING:
     from bench.work import Array, Work
@@ -29,6 +31,8 @@ def refuses(work: Work) -> str:
 
 
 def variants(work: Work) -> tuple[str, ...]:
+    if work.network == "lenet":
+        return ("step", "step, products", "unroll 1, products")
     if work.kind == "predict" or work.batches == 1 or work.multiply_adds > 1_000_000:
         return ("unroll 1",)
     if work.multiply_adds > 10_000:
@@ -37,76 +41,82 @@ def variants(work: Work) -> tuple[str, ...]:
 
 
 class _Net:
-    def __init__(self, work: Work, arrays: dict[str, Array]) -> None:
+    def __init__(self, work: Work, arrays: dict[str, Array], variant: str) -> None:
         import jax
+
+        from bench.peers import jax_networks
 
         self.jax, self.jnp = jax, jax.numpy
         self.work = work
-        # (in, out): the layout that its matrix product takes without a transpose
-        self.given = [
-            (np.ascontiguousarray(arrays[f"w{k}"].T), arrays[f"b{k}"]) for k in range(len(work.sizes) - 1)
-        ]
-
-    def forward(self, layers: Any, x: Any) -> Any:
-        jax, work = self.jax, self.work
-        acts = {"relu": jax.nn.relu, "tanh": self.jnp.tanh, "sigmoid": jax.nn.sigmoid, "linear": lambda z: z}
-        for w, b in layers[:-1]:
-            x = acts[work.hidden](x @ w + b)
-        w, b = layers[-1]
-        return acts[work.output](x @ w + b)
+        self.network = jax_networks.build(work, arrays, variant)
 
 
 class _Training(_Net):
     def __init__(self, work: Work, arrays: dict[str, Array], variant: str) -> None:
-        super().__init__(work, arrays)
+        super().__init__(work, arrays, variant)
         jnp = self.jnp
         cut = (work.batches, work.batch)
-        self.x = jnp.asarray(arrays["x"].reshape(*cut, -1))
-        y = arrays["y"]
+        x, y = arrays["x"], arrays["y"]
+        self.x = jnp.asarray(x.reshape(*cut, *x.shape[1:]))
         labels = work.loss == "cross_entropy"
-        self.y = jnp.asarray(y.astype(np.int32).reshape(cut) if labels else y.reshape(*cut, -1))
-        unroll = int(variant.split()[1])
-        self.epoch = self.jax.jit(lambda state, x, y: self._epoch(state, x, y, unroll), donate_argnums=0)
+        self.y = jnp.asarray(y.astype(np.int32).reshape(work.batches, -1) if labels else y.reshape(*cut, -1))
+        how = variant.partition(",")[0]
+        if how == "step":
+            self.step = self.jax.jit(lambda state, x, y: self._step(state, (x, y)), donate_argnums=0)
+            self.batches = list(zip(self.x, self.y, strict=True))
+            self.epoch = self._epoch_of_calls
+        else:
+            unroll = int(how.split()[1])
+            self.epoch = self.jax.jit(lambda state, x, y: self._epoch(state, x, y, unroll), donate_argnums=0)
         self.reset()
 
-    def _loss(self, layers: Any, x: Any, y: Any) -> Any:
-        out = self.forward(layers, x)
+    def _loss(self, parameters: Any, buffers: Any, x: Any, y: Any) -> Any:
+        out, buffers = self.network.forward(parameters, buffers, x)
         if self.work.loss == "cross_entropy":
             wanted = (out * self.jax.nn.one_hot(y, out.shape[1])).sum(1)
-            return (self.jax.scipy.special.logsumexp(out, axis=1) - wanted).mean()
+            return (self.jax.scipy.special.logsumexp(out, axis=1) - wanted).mean(), buffers
         square = (out - y) ** 2
-        return 0.5 * square.sum(1).mean() if self.work.loss == "half_squared_error" else square.mean()
+        half = self.work.loss == "half_squared_error"
+        return 0.5 * square.sum(1).mean() if half else square.mean(), buffers
 
-    def _epoch(self, state: Any, xs: Any, ys: Any, unroll: int) -> Any:
+    def _step(self, state: Any, batch: Any) -> Any:
         jax, jnp, work = self.jax, self.jnp, self.work
         b1, b2 = BETAS
+        layers, buffers, m, v, t = state
+        gradient = jax.value_and_grad(self._loss, has_aux=True)
+        (loss, buffers), grads = gradient(layers, buffers, *batch)
+        if work.optimizer == "sgd":
+            layers = jax.tree.map(lambda p, g: p - work.lr * g, layers, grads)
+            return (layers, buffers, m, v, t), loss
+        t = t + 1
+        # 1 - beta^t, without losing the digits that float32 would lose
+        c1, c2 = -jnp.expm1(t * math.log(b1)), -jnp.expm1(t * math.log(b2))
+        rate, eps = work.lr * jnp.sqrt(c2) / c1, EPS * jnp.sqrt(c2)
+        m = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, m, grads)
+        v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, v, grads)
+        if work.optimizer == "adamw":
+            layers = jax.tree.map(lambda p: (1 - work.lr * WEIGHT_DECAY) * p, layers)
+        layers = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) + eps), layers, m, v)
+        return (layers, buffers, m, v, t), loss
 
-        def step(state: Any, batch: Any) -> Any:
-            layers, m, v, t = state
-            loss, grads = jax.value_and_grad(self._loss)(layers, *batch)
-            if work.optimizer == "sgd":
-                layers = jax.tree.map(lambda p, g: p - work.lr * g, layers, grads)
-                return (layers, m, v, t), loss
-            t = t + 1
-            # 1 - beta^t, without losing the digits that float32 would lose
-            c1, c2 = -jnp.expm1(t * math.log(b1)), -jnp.expm1(t * math.log(b2))
-            rate, eps = work.lr * jnp.sqrt(c2) / c1, EPS * jnp.sqrt(c2)
-            m = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, m, grads)
-            v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, v, grads)
-            layers = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) + eps), layers, m, v)
-            return (layers, m, v, t), loss
+    def _epoch(self, state: Any, xs: Any, ys: Any, unroll: int) -> Any:
+        return self.jax.lax.scan(self._step, state, (xs, ys), unroll=unroll)
 
-        return jax.lax.scan(step, state, (xs, ys), unroll=unroll)
+    def _epoch_of_calls(self, state: Any, xs: Any, ys: Any) -> Any:
+        loss = None
+        for x, y in self.batches:
+            state, loss = self.step(state, x, y)
+        return state, loss
 
     def reset(self) -> None:
         def fresh(array: Any) -> Any:
             return self.jnp.array(array, copy=True)
 
-        tree = self.jax.tree
-        layers = tree.map(fresh, self.given)
-        adam = self.work.optimizer == "adam"
-        moments = [tree.map(self.jnp.zeros_like, self.given) if adam else () for _ in range(2)]
-        self.state = (layers, *moments, self.jnp.zeros((), np.float32))
+        tree, given = self.jax.tree, self.network.parameters
+        remembers = self.work.optimizer != "sgd"
+        moments = [tree.map(self.jnp.zeros_like, given) if remembers else () for _ in range(2)]
+        start = [tree.map(fresh, part) for part in (given, self.network.buffers)]
+        self.state = (*start, *moments, self.jnp.zeros((), np.float32))
 
     def run(self, epochs: int) -> None:
         state, x, y = self.state, self.x, self.y
@@ -116,15 +126,14 @@ class _Training(_Net):
         self.state = self.jax.block_until_ready((state, loss))[0]
 
     def weights(self) -> list[Array]:
-        return [part for w, b in self.state[0] for part in (np.array(w).T, np.array(b))]
+        return list(self.network.weights(*self.state[:2]))
 
 
 class _Prediction(_Net):
     def __init__(self, work: Work, arrays: dict[str, Array]) -> None:
-        super().__init__(work, arrays)
-        layers = self.jax.tree.map(self.jnp.asarray, self.given)
-        self.layers = layers
-        self.predict = self.jax.jit(self.forward)
+        super().__init__(work, arrays, "")
+        self.layers = self.jax.tree.map(self.jnp.asarray, self.network.parameters)
+        self.predict = self.jax.jit(lambda layers, x: self.network.forward(layers, (), x)[0])
         self.rows = list(arrays["x"].reshape(work.rows, 1, -1))
 
     def reset(self) -> None:

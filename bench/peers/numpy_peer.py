@@ -6,10 +6,11 @@ faster so than over whole arrays.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.networks import batch_norm as norms
 from bench.work import BETAS, EPS, weights_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def versions() -> dict[str, str]:
 
 
 def refuses(work: Work) -> str:
-    return ""
+    return "" if work.network in ("dense", "batch_norm") else "dense layers and normalisation only"
 
 
 def variants(work: Work) -> tuple[str, ...]:
@@ -40,36 +41,32 @@ def variants(work: Work) -> tuple[str, ...]:
 
 
 class _Training:
-    def __init__(self, work: Work, arrays: dict[str, Array]) -> None:
+    """Parameters in one vector, and the optimizer's pass over it. Each network computes its gradients."""
+
+    def __init__(self, work: Work, arrays: dict[str, Array], trained: list[Array]) -> None:
         self.work = work
-        given = weights_of(arrays)
-        self.start = np.concatenate([w.ravel() for w in given])
+        self.start = np.concatenate([w.ravel() for w in trained])
         self.flat = self.start.copy()
         self.grad = np.zeros_like(self.flat)
-        self.w, self.b = self._views(self.flat, given)
-        self.gw, self.gb = self._views(self.grad, given)
-        self.wt = [w.T for w in self.w]
         self.moments = [np.zeros_like(self.flat) for _ in range(2 if work.optimizer == "adam" else 0)]
         self.blocks = self._blocks()
         batch = work.batch
         self.ones = np.ones(batch, np.float32)
         self.index = np.arange(batch)
-        self.a = [np.empty((batch, n), np.float32) for n in work.sizes[1:]]
-        self.d = [np.empty((batch, n), np.float32) for n in work.sizes[1:]]
+        self.a, self.d = ([np.empty((batch, n), np.float32) for n in work.sizes[1:]] for _ in range(2))
         self.mask = [np.empty((batch, n), np.bool_) for n in work.sizes[1:]]
         self.column = np.empty((batch, 1), np.float32)
         self.batches = [
             (arrays["x"][i : i + batch], arrays["y"][i : i + batch]) for i in range(0, work.rows, batch)
         ]
-        self.reset()
 
     @staticmethod
-    def _views(flat: Floats, like: list[Array]) -> tuple[list[Floats], list[Floats]]:
+    def _views(flat: Floats, like: list[Array]) -> list[Floats]:
         views, place = [], 0
         for array in like:
             views.append(flat[place : place + array.size].reshape(array.shape))
             place += array.size
-        return views[0::2], views[1::2]
+        return views
 
     def _blocks(self) -> list[tuple[Floats, ...]]:
         size = len(self.flat)
@@ -88,7 +85,10 @@ class _Training:
         self.loss = 0.0
 
     def weights(self) -> list[Array]:
-        return [w.copy() for pair in zip(self.w, self.b, strict=True) for w in pair]
+        raise NotImplementedError
+
+    def _gradients(self, x: Array, y: Array) -> None:
+        raise NotImplementedError
 
     def run(self, epochs: int) -> None:
         update = self._adam if self.work.optimizer == "adam" else self._sgd
@@ -97,53 +97,6 @@ class _Training:
             for x, y in self.batches:
                 self._gradients(x, y)
                 update()
-
-    def _gradients(self, x: Array, y: Array) -> None:
-        hidden, last = self.work.hidden, len(self.w) - 1
-        before = x
-        for k, a in enumerate(self.a):
-            np.matmul(before, self.wt[k], out=a)
-            a += self.b[k]
-            self._activate(self.work.output if k == last else hidden, a, self.mask[k])
-            before = a
-        self._loss(self.a[last], y, self.d[last])
-        if self.work.output == "sigmoid":
-            self._through_sigmoid(self.a[last], self.d[last])
-        for k in range(last, -1, -1):
-            d = self.d[k]
-            np.matmul(d.T, self.a[k - 1] if k else x, out=self.gw[k])
-            np.dot(self.ones, d, out=self.gb[k])
-            if k == 0:
-                break
-            a, below = self.a[k - 1], self.d[k - 1]
-            np.matmul(d, self.w[k], out=below)
-            if hidden == "relu":
-                below *= self.mask[k - 1]
-            elif hidden == "tanh":
-                np.multiply(a, a, out=a)  # the activation is not needed any more
-                np.subtract(1, a, out=a)
-                below *= a
-            elif hidden == "sigmoid":
-                self._through_sigmoid(a, below)
-
-    @staticmethod
-    def _activate(name: str, a: Floats, mask: Array) -> None:
-        if name == "relu":
-            np.greater(a, 0, out=mask)
-            np.maximum(a, 0, out=a)
-        elif name == "tanh":
-            np.tanh(a, out=a)
-        elif name == "sigmoid":
-            np.negative(a, out=a)
-            np.exp(a, out=a)
-            a += 1
-            np.reciprocal(a, out=a)
-
-    @staticmethod
-    def _through_sigmoid(a: Floats, d: Floats) -> None:
-        d *= a
-        np.subtract(1, a, out=a)
-        d *= a
 
     def _loss(self, out: Floats, y: Array, d: Floats) -> None:
         batch = len(out)
@@ -196,6 +149,143 @@ class _Training:
             p -= spare
 
 
+class _Dense(_Training):
+    def __init__(self, work: Work, arrays: dict[str, Array]) -> None:
+        given = weights_of(arrays)
+        super().__init__(work, arrays, given)
+        self.parameters = self._views(self.flat, given)
+        gradients = self._views(self.grad, given)
+        self.w, self.b = self.parameters[0::2], self.parameters[1::2]
+        self.gw, self.gb = gradients[0::2], gradients[1::2]
+        self.wt = [w.T for w in self.w]
+        self.reset()
+
+    def weights(self) -> list[Array]:
+        return [w.copy() for w in self.parameters]
+
+    def _gradients(self, x: Array, y: Array) -> None:
+        hidden, last = self.work.hidden, len(self.w) - 1
+        before = x
+        for k, a in enumerate(self.a):
+            np.matmul(before, self.wt[k], out=a)
+            a += self.b[k]
+            self._activate(self.work.output if k == last else hidden, a, self.mask[k])
+            before = a
+        self._loss(self.a[last], y, self.d[last])
+        if self.work.output == "sigmoid":
+            self._through_sigmoid(self.a[last], self.d[last])
+        for k in range(last, -1, -1):
+            d = self.d[k]
+            np.matmul(d.T, self.a[k - 1] if k else x, out=self.gw[k])
+            np.dot(self.ones, d, out=self.gb[k])
+            if k == 0:
+                break
+            a, below = self.a[k - 1], self.d[k - 1]
+            np.matmul(d, self.w[k], out=below)
+            if hidden == "relu":
+                below *= self.mask[k - 1]
+            elif hidden == "tanh":
+                np.multiply(a, a, out=a)  # the activation is not needed any more
+                np.subtract(1, a, out=a)
+                below *= a
+            elif hidden == "sigmoid":
+                self._through_sigmoid(a, below)
+
+    @staticmethod
+    def _activate(name: str, a: Floats, mask: Array) -> None:
+        if name == "relu":
+            np.greater(a, 0, out=mask)
+            np.maximum(a, 0, out=a)
+        elif name == "tanh":
+            np.tanh(a, out=a)
+        elif name == "sigmoid":
+            np.negative(a, out=a)
+            np.exp(a, out=a)
+            a += 1
+            np.reciprocal(a, out=a)
+
+    @staticmethod
+    def _through_sigmoid(a: Floats, d: Floats) -> None:
+        d *= a
+        np.subtract(1, a, out=a)
+        d *= a
+
+
+class _BatchNorm(_Training):
+    def __init__(self, work: Work, arrays: dict[str, Array]) -> None:
+        self.given = {name: array for name, array in arrays.items() if name not in ("x", "y")}
+        trained = {n: array for n, array in self.given.items() if not n.endswith(norms.BUFFERS)}
+        super().__init__(work, arrays, list(trained.values()))
+        p = dict(zip(trained, self._views(self.flat, list(trained.values())), strict=True))
+        self.p = p | {name: self.given[name].copy() for name in self.given if name not in trained}
+        self.g = dict(zip(trained, self._views(self.grad, list(trained.values())), strict=True))
+        self.wt = [self.p[f"dense_{k}.weight"].T for k in range(len(work.sizes) - 1)]
+        self.normal = [np.empty_like(a) for a in self.a[:-1]]
+        self.spare = [np.empty_like(a) for a in self.a[:-1]]
+        self.inverse: list[Any] = [None] * len(self.normal)  # 1 / standard deviation
+        self.reset()
+
+    def reset(self) -> None:
+        super().reset()
+        for name, array in self.given.items():
+            if name not in self.g:
+                self.p[name][:] = array
+
+    def weights(self) -> list[Array]:
+        return [self.p[name].copy() for name in self.given]
+
+    def _normalise(self, k: int) -> None:
+        """normal[k] becomes a[k] with mean 0 and variance 1, a[k] the output of the layer after its ReLU."""
+        p, z, a, name = self.p, self.normal[k], self.a[k], f"batch_norm_{k}"
+        batch = len(z)
+        mean = self.ones @ a / batch
+        np.subtract(a, mean, out=z)
+        np.multiply(z, z, out=a)
+        variance = self.ones @ a / batch
+        self.inverse[k] = 1 / np.sqrt(variance + np.float32(norms.EPS))
+        z *= self.inverse[k]
+        for kind, now in (("running_mean", mean), ("running_var", variance * (batch / (batch - 1)))):
+            running = p[f"{name}.{kind}"]
+            running *= 1 - norms.MOMENTUM
+            running += norms.MOMENTUM * now
+        np.multiply(z, p[f"{name}.weight"], out=a)
+        a += p[f"{name}.bias"]
+        np.greater(a, 0, out=self.mask[k])
+        np.maximum(a, 0, out=a)
+
+    def _through_normalise(self, k: int) -> None:
+        """d[k]: from the gradient of what the normalisation made to that of what it was given."""
+        z, d, spare, name = self.normal[k], self.d[k], self.spare[k], f"batch_norm_{k}"
+        gain, shift = self.g[f"{name}.weight"], self.g[f"{name}.bias"]
+        np.dot(self.ones, d, out=shift)
+        np.multiply(d, z, out=spare)
+        np.dot(self.ones, spare, out=gain)
+        np.multiply(z, gain / len(z), out=spare)
+        d -= spare
+        d -= shift / len(z)
+        d *= self.p[f"{name}.weight"] * self.inverse[k]
+
+    def _gradients(self, x: Array, y: Array) -> None:
+        p, g, last = self.p, self.g, len(self.wt) - 1
+        before = x
+        for k, a in enumerate(self.a):
+            np.matmul(before, self.wt[k], out=a)
+            if k < last:
+                self._normalise(k)
+            before = a
+        self.a[last] += p[f"dense_{last}.bias"]
+        self._loss(self.a[last], y, self.d[last])
+        np.dot(self.ones, self.d[last], out=g[f"dense_{last}.bias"])
+        for k in range(last, -1, -1):
+            d = self.d[k]
+            if k < last:
+                d *= self.mask[k]
+                self._through_normalise(k)
+            np.matmul(d.T, self.a[k - 1] if k else x, out=g[f"dense_{k}.weight"])
+            if k:
+                np.matmul(d, p[f"dense_{k}.weight"], out=self.d[k - 1])
+
+
 class _Prediction:
     def __init__(self, work: Work, arrays: dict[str, Array]) -> None:
         last = len(work.sizes) - 2
@@ -228,4 +318,6 @@ class _Prediction:
 
 
 def build(work: Work, arrays: dict[str, Array], threads: int, variant: str) -> _Training | _Prediction:
-    return _Prediction(work, arrays) if work.kind == "predict" else _Training(work, arrays)
+    if work.kind == "predict":
+        return _Prediction(work, arrays)
+    return _BatchNorm(work, arrays) if work.network == "batch_norm" else _Dense(work, arrays)

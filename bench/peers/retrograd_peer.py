@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.work import BETAS, EPS
+from bench.work import BETAS, EPS, WEIGHT_DECAY
 
 if TYPE_CHECKING:
     from bench.work import Array, Work
@@ -37,25 +37,19 @@ class _Net:
     def __init__(self, work: Work, arrays: dict[str, Array]) -> None:
         import retrograd as rg
 
-        last = len(work.sizes) - 2
-        layers: list[Any] = [rg.Input(work.sizes[0])]
-        layers += [
-            rg.Dense(units, activation=work.output if k == last else work.hidden)
-            for k, units in enumerate(work.sizes[1:])
-        ]
+        from bench.peers import retrograd_networks
+
         self.rg = rg
         self.work = work
         self.x, self.y = arrays["x"], arrays["y"]
-        self.net = rg.Sequential(layers)
-        self.given = {
-            f"dense_{k}.{role}": arrays[f"{role[0]}{k}"]
-            for k in range(last + 1)
-            for role in ("weight", "bias")
-        }
+        self.net = retrograd_networks.build(work)
+        weights = [name for name in arrays if name not in ("x", "y")]
+        self.given = {retrograd_networks.name_of(name): arrays[name] for name in weights}
         self.net.set_parameters(self.given)
 
     def weights(self) -> list[Array]:
-        return [np.array(self.net.parameters[name]) for name in self.given]
+        views = {**self.net.parameters, **self.net.buffers}
+        return [np.array(views[name]) for name in self.given]
 
 
 class _Training(_Net):
@@ -67,7 +61,12 @@ class _Training(_Net):
     def reset(self) -> None:
         work, rg = self.work, self.rg
         self.net.set_parameters(self.given)
-        optimizer = rg.SGD(work.lr) if work.optimizer == "sgd" else rg.Adam(work.lr, BETAS, EPS)
+        if work.optimizer == "sgd":
+            optimizer = rg.SGD(work.lr)
+        elif work.optimizer == "adamw":
+            optimizer = rg.AdamW(work.lr, BETAS, EPS, WEIGHT_DECAY)
+        else:
+            optimizer = rg.Adam(work.lr, BETAS, EPS)
         self.trainer = rg.Trainer(self.net, work.loss, optimizer, threads=self.threads)
 
     def run(self, epochs: int) -> None:

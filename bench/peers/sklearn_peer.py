@@ -22,6 +22,8 @@ def versions() -> dict[str, str]:
 
 
 def refuses(work: Work) -> str:
+    if work.network != "dense":
+        return "dense layers only"
     if work.output != "linear":
         return "no squared error on a sigmoid output"
     if work.optimizer == "sgd":

@@ -22,7 +22,9 @@ def refuses(work: Work) -> str:
 
 
 def variants(work: Work) -> tuple[str, ...]:
-    return ("compiled",) if work.kind == "predict" else ("fused", "foreach")
+    if work.kind == "predict":
+        return ("compiled",)
+    return ("fused", "foreach", *(("fused, channels last",) if work.network == "lenet" else ()))
 
 
 def build(work: Work, arrays: dict[str, Array], threads: int, variant: str) -> Module:

@@ -1,6 +1,7 @@
 """PyTorch: a module, autograd, an optimizer; batches are slices of a tensor, gradients are set to None.
 
-The variants are the optimizer's: one fused kernel, "foreach" lists, one tensor after the other."""
+The variants are the optimizer's: one fused kernel, "foreach" lists, one tensor after the other; and those of
+the networks (``torch_networks.build``)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.work import BETAS, EPS, weights_of
+from bench.work import BETAS, EPS, WEIGHT_DECAY, weights_of
 
 if TYPE_CHECKING:
     from bench.work import Array, Work
@@ -30,40 +31,36 @@ def refuses(work: Work) -> str:
 def variants(work: Work) -> tuple[str, ...]:
     if work.kind == "predict":
         return ("module", "functions")
-    return ("fused", "foreach", "one by one")
+    further = ("fused, channels last",) if work.network == "lenet" else ()
+    return ("fused", "foreach", "one by one", *further)
 
 
 class Module:
     """The network with the given weights; also for the compiled peer."""
 
-    def __init__(self, work: Work, arrays: dict[str, Array], threads: int) -> None:
+    def __init__(self, work: Work, arrays: dict[str, Array], threads: int, variant: str) -> None:
         import torch
+
+        from bench.peers import torch_networks
 
         if threads:
             torch.set_num_threads(threads)
-        self.torch = torch
+        self.torch, self.networks = torch, torch_networks
         self.work = work
-        acts = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "sigmoid": torch.nn.Sigmoid}
-        last = len(work.sizes) - 2
-        layers: list[Any] = []
-        for k, (a, b) in enumerate(zip(work.sizes, work.sizes[1:], strict=False)):
-            layers.append(torch.nn.Linear(a, b))
-            name = work.output if k == last else work.hidden
-            if name != "linear":
-                layers.append(acts[name]())
-        self.net = torch.nn.Sequential(*layers)
-        self.given = [torch.from_numpy(w) for w in weights_of(arrays)]
-        self.x = torch.from_numpy(arrays["x"])
+        self.net = torch_networks.build(work, variant)
+        self.tensors = torch_networks.tensors(self.net)
+        self.given = torch_networks.to_torch(work, weights_of(arrays))
+        self.x = torch_networks.inputs(work, arrays["x"], variant)
         self.y = torch.from_numpy(arrays["y"])
         self._load()
 
     def _load(self) -> None:
         with self.torch.no_grad():
-            for p, w in zip(self.net.parameters(), self.given, strict=True):
+            for p, w in zip(self.tensors, self.given, strict=True):
                 p.copy_(w)
 
     def weights(self) -> list[Array]:
-        return [p.detach().numpy().copy() for p in self.net.parameters()]
+        return self.networks.from_torch(self.work, self.tensors)
 
 
 class TorchTraining(Module):
@@ -72,11 +69,16 @@ class TorchTraining(Module):
     def __init__(
         self, work: Work, arrays: dict[str, Array], threads: int, variant: str, compiled: bool = False
     ) -> None:
-        super().__init__(work, arrays, threads)
+        super().__init__(work, arrays, threads, variant)
         self.variant = variant
-        self.batches = list(zip(self.x.split(work.batch), self.y.split(work.batch), strict=True))
+        targets = [self.networks.targets(y) for y in self.y.split(work.batch)]
+        self.batches = list(zip(self.x.split(work.batch), targets, strict=True))
         self.total = self.torch.zeros(())
-        self.objective = self.torch.compile(self._objective) if compiled else self._objective
+        self.objective: Any = self._objective
+        if compiled:
+            # shapes never change here; but the compiler saw those of another network before, and would make
+            # slower code for any shape
+            self.objective = self.torch.compile(self._objective, dynamic=False)
         self.reset()
 
     def _objective(self, x: Any, y: Any) -> Any:
@@ -91,9 +93,14 @@ class TorchTraining(Module):
     def reset(self) -> None:
         torch, work = self.torch, self.work
         self._load()
-        how = {"fused": {"fused": True}, "foreach": {"foreach": True}}.get(self.variant, {"foreach": False})
+        kind = self.variant.partition(",")[0]
+        how = {"fused": {"fused": True}, "foreach": {"foreach": True}}.get(kind, {"foreach": False})
         if work.optimizer == "sgd":
             self.optimizer = torch.optim.SGD(self.net.parameters(), work.lr, **how)
+        elif work.optimizer == "adamw":
+            self.optimizer = torch.optim.AdamW(
+                self.net.parameters(), work.lr, BETAS, EPS, WEIGHT_DECAY, **how
+            )
         else:
             self.optimizer = torch.optim.Adam(self.net.parameters(), work.lr, BETAS, EPS, **how)
 
@@ -115,13 +122,13 @@ class TorchPrediction(Module):
     def __init__(
         self, work: Work, arrays: dict[str, Array], threads: int, variant: str, compiled: bool = False
     ) -> None:
-        super().__init__(work, arrays, threads)
+        super().__init__(work, arrays, threads, variant)
         self.rows = list(self.x.reshape(work.rows, 1, -1))
         self.net.eval()
         self.layers = [(self.given[k], self.given[k + 1]) for k in range(0, len(self.given), 2)]
         self.predict: Any = self._functions if variant == "functions" else self.net
         if compiled:
-            self.predict = self.torch.compile(self.net)
+            self.predict = self.torch.compile(self.net, dynamic=False)
 
     def _functions(self, row: Any) -> Any:
         linear = self.torch.nn.functional.linear

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import reference as ref
-import reference_pooling as pooling
-import reference_recurrent
 import reference_attention as att
 import reference_convolution as conv
+import reference_pooling as pooling
+import reference_recurrent
 import retrograd as rg
 from retrograd import ops
 
@@ -83,7 +83,6 @@ def _cross_attention(keys: int, mask: Array | None = None, **options: Any) -> Ro
         lambda q, k, v: att.multi_head_value(q, k, v, 2, mask=mask, **options),
         shapes=((3, 4), (keys, 4), (keys, 4)),
     )
-
 
 
 def _convolution(
@@ -479,6 +478,7 @@ LAYER_OBJECTS: dict[str, list[Any]] = {
     "MultiHeadAttention": [
         rg.MultiHeadAttention(4),
         rg.MultiHeadAttention(4, causal=True, dropout=0.1, name="a"),
+    ],
     "Conv2D": [
         rg.Conv2D(8, 3),
         rg.Conv2D(8, (3, 5), stride=2, padding=(1, 2), dilation=2, groups=4, activation="relu", name="c"),

@@ -90,15 +90,7 @@ OBSERVING = {"ReduceOnPlateau"}  # not a function of time; tests/test_schedules.
 
 
 def snake(name: str) -> str:
-<<<<<<< ours
-<<<<<<< ours
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-=======
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])", "_", name).lower()
->>>>>>> theirs
-=======
-    return re.sub(r"(?<!^)(?<!\d)(?=[A-Z])", "_", name).lower()
->>>>>>> theirs
 
 
 def classes(module: Any, base: type) -> set[str]:

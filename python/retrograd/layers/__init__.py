@@ -14,10 +14,9 @@ from retrograd.layers.base import Layer
 from retrograd.layers.convolution import Conv1D, Conv2D, ConvTranspose2D
 from retrograd.layers.dense import Activation, Dense
 from retrograd.layers.embedding import Embedding
-from retrograd.layers.normalisation import BatchNorm, Dropout
+from retrograd.layers.normalisation import BatchNorm, Dropout, LayerNorm, RMSNorm
 from retrograd.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D, UpSample2D
 from retrograd.layers.recurrent import GRU, LSTM, SimpleRNN
-from retrograd.layers.normalisation import LayerNorm, RMSNorm
 from retrograd.layers.shapes import Add, Concatenate, Flatten, Multiply, Rescale, Reshape
 from retrograd.layers.standardize import Standardize
 
@@ -38,8 +37,8 @@ __all__ = [
     "Flatten",
     "GlobalAvgPool2D",
     "Layer",
-    "MaxPool2D",
     "LayerNorm",
+    "MaxPool2D",
     "MultiHeadAttention",
     "Multiply",
     "PositionalEmbedding",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from retrograd._arguments import flag, real
 from retrograd.layers.base import Layer
 
-__all__ = ["BatchNorm", "Dropout"]
+__all__ = ["BatchNorm", "Dropout", "LayerNorm", "RMSNorm"]
 
 
 class BatchNorm(Layer):
@@ -15,21 +15,6 @@ class BatchNorm(Layer):
     2015). In training they are the batch's own, and the buffers ``running_mean`` and ``running_var`` follow
     them with every committed step; prediction and evaluation use the buffers. ``net.freeze`` of the layer
     makes training use them too, unchanged.
-"""Layers that bring their inputs to a common scale."""
-
-from __future__ import annotations
-
-from retrograd._arguments import real
-from retrograd.layers.base import Layer
-
-__all__ = ["LayerNorm", "RMSNorm"]
-
-
-class LayerNorm(Layer):
-    """a = (x - mean) / sqrt(variance + eps) * weight + bias, over the last axis of each row.
-
-    [batch, ..., n] -> [batch, ..., n]; weight and bias are [n] and begin at 1 and 0. The variance is the mean
-    square of x - mean (Ba, Kiros and Hinton, "Layer normalization", 2016).
 
     Parameters
     ----------
@@ -42,9 +27,6 @@ class LayerNorm(Layer):
         Whether there are w and b: ``weight`` and ``bias``, both [n].
     name
         Default: ``batch_norm_0``, ...
-        What keeps a row of equal numbers from being divided by 0.
-    name
-        Default: ``layer_norm_0``, ``layer_norm_1``, ...
 
     Raises
     ------
@@ -81,6 +63,37 @@ class Dropout(Layer):
     ----------
     rate
         The share that is dropped, from 0 to below 1.
+
+    Raises
+    ------
+    ArgumentError
+        Another rate.
+    """
+
+    rate: float
+
+    def __init__(self, rate: float, name: str | None = None) -> None:
+        who = name if isinstance(name, str) and name else "Dropout"
+        self._set(rate=real(f"{who}: rate", rate, 0.0, below=1.0), name=name)
+        self._build("dropout", {"rate": self.rate})
+
+
+class LayerNorm(Layer):
+    """a = (x - mean) / sqrt(variance + eps) * weight + bias, over the last axis of each row.
+
+    [batch, ..., n] -> [batch, ..., n]; weight and bias are [n] and begin at 1 and 0. The variance is the mean
+    square of x - mean (Ba, Kiros and Hinton, "Layer normalization", 2016).
+
+    Parameters
+    ----------
+    eps
+        What keeps a row of equal numbers from being divided by 0.
+    name
+        Default: ``layer_norm_0``, ``layer_norm_1``, ...
+
+    Raises
+    ------
+    ArgumentError
         eps is not a number above 0.
     """
 
@@ -108,15 +121,6 @@ class RMSNorm(Layer):
     Raises
     ------
     ArgumentError
-        Another rate.
-    """
-
-    rate: float
-
-    def __init__(self, rate: float, name: str | None = None) -> None:
-        who = name if isinstance(name, str) and name else "Dropout"
-        self._set(rate=real(f"{who}: rate", rate, 0.0, below=1.0), name=name)
-        self._build("dropout", {"rate": self.rate})
         eps is not a number above 0.
     """
 

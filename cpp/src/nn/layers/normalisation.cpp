@@ -1,5 +1,4 @@
 // Layers that keep numbers in a good range, and dropout.
-// Layers that bring their inputs to a common scale.
 #include "nn/layer_call.hpp"
 #include "nn/layers/list.hpp"
 
@@ -8,10 +7,6 @@ namespace retrograd {
 // BatchNorm(eps, momentum, affine): a = (x - mean) / sqrt(var + eps) weight + bias, for each feature of the
 // last axis.
 Node build_batch_norm(LayerCall& call) {
-namespace {
-
-// The op over the last axis, with a weight that begins at 1 and, if there is one, a bias that begins at 0.
-Node normalised_rows(LayerCall& call, const char* op, bool has_bias) {
     const Node& x = call.only_input();
     if (x.shape().rank() < 1) {
         throw ShapeError(call.who() + ": expected an input with features on its last axis, got shape " +
@@ -35,6 +30,17 @@ Node build_dropout(LayerCall& call) {
         apply("dropout", {{"rate", get_double(call.config(), "rate")}}, {call.only_input()}, call.who()),
         "a");
 }
+
+namespace {
+
+// The op over the last axis, with a weight that begins at 1 and, if there is one, a bias that begins at 0.
+Node normalised_rows(LayerCall& call, const char* op, bool has_bias) {
+    const Node& x = call.only_input();
+    if (x.shape().rank() < 1) {
+        throw ShapeError(call.who() + ": expected an input with features on its last axis, got shape " +
+                         x.shape().str());
+    }
+    const std::int64_t features = x.shape().last();
     Initial ones;
     ones.rule = "ones";
     std::vector<Node> operands = {x, call.parameter("weight", {features}, ones)};

@@ -23,7 +23,7 @@ LENGTH, WIDTH, HEADS, BLOCKS = 128, 128, 4, 4
 def transformer(letters: int, seed: int) -> rg.Model:
     """Indices [batch, LENGTH] -> scores of the next letter at each place [batch, LENGTH, letters]."""
     x = rg.Input(LENGTH, dtype="int64")
-    h = rg.Embedding(letters, WIDTH)(x)
+    h = rg.Embedding(letters, WIDTH, weight_init="normal(0.02)")(x)
     h = rg.PositionalEmbedding(LENGTH)(h)
     for _ in range(BLOCKS):
         h = h + rg.MultiHeadAttention(HEADS, causal=True)(rg.LayerNorm()(h))
@@ -70,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> list[float]:
 
     net = transformer(len(alphabet), options.seed)
     steps = options.epochs * -(-(len(train) // LENGTH) // options.batch_size)
-    optimizer = rg.AdamW(rg.schedules.Cosine(1e-3, steps, 1e-4), betas=(0.9, 0.99), weight_decay=0.1)
+    rate = rg.schedules.WarmupCosine(2e-3, warmup=200, total=steps, min_lr=1e-4)
+    optimizer = rg.AdamW(rate, betas=(0.9, 0.99), weight_decay=0.1)
     trainer = rg.Trainer(net, loss="cross_entropy", optimizer=optimizer, seed=options.seed)
     rng = np.random.default_rng(options.seed)
     losses = []

@@ -79,7 +79,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
         print(f"\n{title}\n{drawn(images[:4].reshape(-1, 28, 28))}")
     print(f"\n{options.code} numbers for 784 pixels; mean squared error on the test images:")
     print(f"autoencoder {figures['autoencoder']:.5f}   PCA {figures['pca']:.5f}")
-    encoder.set_parameters(net.parameters, strict=False)  # of those, what it has
     numbers = " ".join(f"{value:.1f}" for value in encoder.predict(test[:1])[0])
     print(f"\nthe code of the first digit: {numbers}")
     if options.pgm:

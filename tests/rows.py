@@ -64,7 +64,7 @@ SEEN = np.stack([np.linspace(-1.0, 3.0, 7), np.full(7, 0.1), np.cos(np.arange(7.
 
 SCALES, SHIFTS = np.linspace(0.5, 2.0, 4), np.linspace(-1.0, 1.0, 4)
 PLACES = np.linspace(-1.0, 1.0, 28).reshape(7, 4)
-SEEN = np.array([[1, 0, 1, 0, 1], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 1]])
+VISIBLE = np.array([[1, 0, 1, 0, 1], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 1]])
 
 
 def _attention(mask: Array | None = None, **options: Any) -> Row:
@@ -309,12 +309,12 @@ LAYERS: dict[str, Row] = {
     ),
     "MultiHeadAttention": _attention(),
     "MultiHeadAttention:causal": _attention(causal=True),
-    "MultiHeadAttention:mask": _attention(SEEN),
-    "MultiHeadAttention:causal and mask": _attention(SEEN, causal=True),
+    "MultiHeadAttention:mask": _attention(VISIBLE),
+    "MultiHeadAttention:causal and mask": _attention(VISIBLE, causal=True),
     "MultiHeadAttention:three": _cross_attention(5),
     "MultiHeadAttention:three, causal": _cross_attention(5, causal=True),
     "MultiHeadAttention:three, causal, fewer keys": _cross_attention(2, causal=True),
-    "MultiHeadAttention:three and mask": _cross_attention(5, SEEN[:3]),
+    "MultiHeadAttention:three and mask": _cross_attention(5, VISIBLE[:3]),
     "MultiHeadAttention:one head": Row(
         lambda x: att.multi_head(3, 1)(x), lambda x: att.multi_head_value(x, x, x, 1), shapes=((5, 3),)
     ),
@@ -438,6 +438,8 @@ INNER_OPERATIONS = {
     "simple_rnn": "the walk of the layer SimpleRNN",
     "lstm": "the walk of the layer LSTM",
     "gru": "the walk of the layer GRU",
+    "batch_norm": "of BatchNorm",
+    "dropout": "of Dropout",
     "layer_norm": "of LayerNorm",
     "rms_norm": "of RMSNorm",
     "attention": "of MultiHeadAttention",

@@ -184,10 +184,15 @@ def test_dropout_is_of_training_alone() -> None:
     assert rg.Trainer(dropout_net(0.5), loss="mse", seed=1).forward(x, y) != losses[0]
 
 
-def test_dropout_differs_from_pass_to_pass() -> None:
+def test_dropout_differs_from_batch_to_batch() -> None:
     trainer = rg.Trainer(dropout_net(0.5), loss="mse")
     x, y = sequences(3, 40, 8), np.zeros((3, 40, 8))
-    assert trainer.forward(x, y) != trainer.forward(x, y)
+    first = trainer.forward(x, y)
+    assert trainer.forward(x, y) == first  # looking again
+    trainer.backward()
+    assert trainer.forward(x, y) != first  # another batch for the same update
+    trainer.iteration = 1
+    assert trainer.forward(x, y) != first
 
 
 def test_dropout_keeps_the_mean() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from weakref import WeakValueDictionary, ref
 
 import numpy as np
 
@@ -144,12 +145,14 @@ class BoundLayer:
     @property
     def output(self) -> Node:
         """The node it makes of its input, in its first call; another model may be built from it."""
+        self._model._lend()
         nodes = self._info.nodes
         return self._model._core.node(nodes.get("a") or nodes["z"])
 
     @property
     def inputs(self) -> list[Node]:
         """The nodes its first call was given."""
+        self._model._lend()
         return [self._model._core.node(name) for name in self._info.inputs[0]]
 
     @property
@@ -261,8 +264,16 @@ def _bytes(size: int) -> str:
     return f"{value:.3g} GB"
 
 
+# The model whose weights a parameter's (or buffer's) node stands for, as long as that model lives.
+_HOMES: WeakValueDictionary[Node, Model] = WeakValueDictionary()
+
+
 class Model:
     """Any directed acyclic graph from inputs to outputs, with its parameters.
+
+    Layers that belong to a model already bring their weights into a new one as they are at that moment:
+    ``rg.Model(net.inputs, rg.Dense(3)(net["dense_0"].output))`` begins with what ``net`` has learned. From
+    then on each model has its own.
 
     Parameters
     ----------
@@ -285,6 +296,7 @@ class Model:
 
     _core: Model32 | Model64
     _links: list[str]
+    _lender: ClassVar[ref[Model] | None] = None  # of which a node was asked for last
 
     def __init__(
         self,
@@ -295,6 +307,11 @@ class Model:
     ) -> None:
         made = _core.Model64 if _float_type("Model", dtype) == np.float64 else _core.Model32
         self._adopt(made(_nodes("inputs", inputs), _nodes("outputs", outputs), seed_of("Model", seed)))
+        for node, name in self._weights.items():
+            home = _HOMES.get(node)
+            if home is not None:
+                self._weight(name)[...] = home._weight(home._weights[node])
+        self._settle()
 
     def _adopt(self, core: Model32 | Model64, links: Sequence[str] = ()) -> None:
         self._core = core
@@ -302,12 +319,30 @@ class Model:
         self._links = list(links) if len(links) == len(outputs) else [""] * len(outputs)
         self._parameters = Views(dict(core.parameters()), "parameter")
         self._gradients: Views[Array] | None = None
+        self._weights = {core.node(name): name for name in self._trained_names()}
+
+    def _weight(self, name: str) -> Array:
+        return self._parameters[name] if name in self._parameters else self.buffers[name]
+
+    def _settle(self) -> None:
+        """Be the home of nodes that have none."""
+        for node in self._weights:
+            _HOMES.setdefault(node, self)
+
+    def _lend(self) -> None:
+        """Be the home of all its nodes: one of them is about to be taken from here."""
+        if Model._lender is not None and Model._lender() is self:
+            return
+        Model._lender = ref(self)
+        for node in self._weights:
+            _HOMES[node] = self
 
     @classmethod
     def _of(cls, core: Model32 | Model64, links: Sequence[str] | None = None) -> Model:
         model = cls.__new__(cls)
         saved = core.metadata.get(_LINK, "")
         model._adopt(core, saved.split(",") if links is None else links)
+        model._settle()
         return model
 
     # -------------------------------------------------------------------------------- prediction
@@ -589,11 +624,13 @@ class Model:
     @property
     def inputs(self) -> list[Node]:
         """The input nodes."""
+        self._lend()
         return self._core.inputs
 
     @property
     def outputs(self) -> list[Node]:
-        """The output nodes; another model may be built from them, and shares the initial parameters."""
+        """The output nodes; another model may be built from them, and begins with the weights of this one."""
+        self._lend()
         return self._core.outputs
 
     @property

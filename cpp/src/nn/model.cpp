@@ -233,7 +233,7 @@ void Model<T>::predict(std::span<const ArrayView> x, std::span<const std::span<T
 
     const Reading reading(use_);
     const std::int64_t batch = std::min(batch_size, rows);
-    const int members = choose_threads(threads, inference_cost() * batch);
+    const int members = choose_prediction_threads(threads, inference_cost() * batch);
     std::unique_ptr<Workspace<T>> workspace = this->workspace(batch, members);
     BadRow bad;
     Rows part;
@@ -272,7 +272,7 @@ template <class T>
 bool Model<T>::predict_few(const void* x, ElementType type, std::int64_t rows, T* out) {
     const int source = source_of(type);
     if (!few_ || source == source_count || rows < 1 || rows > default_batch) return false;
-    if (choose_threads(0, inference_cost() * rows) > 1) return false;
+    if (choose_prediction_threads(0, inference_cost() * rows) > 1) return false;
     const Reading reading(use_);
     std::unique_ptr<Workspace<T>> workspace = this->workspace(rows, 1);
     const FloatEnvironment environment;
@@ -303,7 +303,7 @@ std::unique_ptr<Workspace<T>> Model<T>::workspace(std::int64_t batch, int member
 
 template <class T>
 std::int64_t Model<T>::inference_bytes(std::int64_t batch) const {
-    const int members = choose_threads(0, checked_mul(inference_->forward_cost(), batch));
+    const int members = choose_prediction_threads(0, checked_mul(inference_->forward_cost(), batch));
     return inference_->layout(batch).bytes(sizeof(T), members);
 }
 

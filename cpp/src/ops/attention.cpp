@@ -255,20 +255,17 @@ AttentionScores<T> Attention::block_of(const Run<T>& r, const Sizes& s, const Pl
     return a;
 }
 
-// Each weight has a 32-bit number of its own: the four of an index belong to neighbouring keys.
+// Each row of weights begins a block of random numbers.
 template <class T>
 void Attention::draw_keep(const Run<T>& r, const Sizes& s, std::int64_t row, const AttentionScores<T>& a,
                           T* keep) const {
-    const auto limit = static_cast<std::uint64_t>(dropout_ * 0x1p32);
+    const RandomWords words = random_words(r.key);
+    const auto threshold = static_cast<std::uint32_t>(dropout_ * 0x1p32);
     const T kept = static_cast<T>(1 / (1 - dropout_));
-    const std::int64_t fours = ceil_div(s.keys, 4);
-    for (std::int64_t i = 0; i < a.rows; ++i, ++row) {
-        for (std::int64_t j = 0; j < a.keys; j += 4) {  // a row has room for the last four
-            const auto words = philox(r.key, static_cast<std::uint64_t>(row * fours + j / 4));
-            for (std::size_t w = 0; w < 4; ++w) {
-                keep[i * a.stride + j + static_cast<std::int64_t>(w)] = words[w] < limit ? T(0) : kept;
-            }
-        }
+    const std::int64_t numbers = ceil_div(s.keys, drawn_together) * drawn_together;
+    for (std::int64_t i = 0; i < a.rows; ++i, ++row, keep += a.stride) {
+        std::fill_n(keep, a.keys, T(1));
+        kernels<T>().dropout(words, threshold, kept, row * numbers, keep, keep, a.keys, false);
     }
 }
 

@@ -14,11 +14,6 @@ namespace retrograd {
 
 namespace {
 
-RandomWords words_of(const RandomKey& key) {
-    return {{static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32)},
-            {static_cast<std::uint32_t>(key.purpose) << 24, key.stream, key.step}};
-}
-
 class Dropout : public OpBase<Dropout> {
   public:
     explicit Dropout(double rate) : rate_(rate) {}
@@ -51,7 +46,7 @@ class Dropout : public OpBase<Dropout> {
     template <class T>
     void apply(const Run<T>& r, const T* x, T* y, std::int64_t n, bool accumulate,
                const Member& member) const {
-        const RandomWords words = words_of(r.key);
+        const RandomWords words = random_words(r.key);
         const auto threshold = static_cast<std::uint32_t>(rate_ * 0x1p32);
         const T scale = static_cast<T>(1 / (1 - rate_));
         member.for_range(n, chunk, [&](std::int64_t i, std::int64_t end) {

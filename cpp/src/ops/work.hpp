@@ -7,6 +7,8 @@
 #include <limits>
 #include <type_traits>
 
+#include <retrograd/random.hpp>
+
 #include "base/parallel.hpp"
 #include "kernels/table.hpp"
 
@@ -126,6 +128,12 @@ void multiply(const MatrixProduct<T>& p, T* scratch, const Member& member) {
     if (row < row_end && column < column_end) {
         multiply_pieces(p, row, std::min(row_end, p.m), column, std::min(column_end, p.n), scratch, member);
     }
+}
+
+// The random numbers of a pass, as the kernels take them.
+[[nodiscard]] inline RandomWords random_words(const RandomKey& key) {
+    return {{static_cast<std::uint32_t>(key.seed), static_cast<std::uint32_t>(key.seed >> 32)},
+            {static_cast<std::uint32_t>(key.purpose) << 24, key.stream, key.step}};
 }
 
 // y = x or y += x

@@ -20,4 +20,11 @@ constexpr std::int64_t work_per_thread = 400'000;
     return static_cast<int>(std::min<std::int64_t>(available_threads(), work / work_per_thread));
 }
 
+// For one prediction. Training measures whether several threads pay (train/tempo.hpp); a single call cannot,
+// and beside busy processes a second thread may wait for a turn of milliseconds, so it has to bring much.
+[[nodiscard]] inline int choose_prediction_threads(int requested, std::int64_t work) {
+    constexpr std::int64_t much = 10;
+    return choose_threads(requested, requested == 0 ? work / much : work);
+}
+
 }  // namespace retrograd

@@ -169,9 +169,10 @@ def tsan(session: nox.Session) -> None:
 
 @nox.session
 def torch(session: nox.Session) -> None:
-    """Forward, gradients and every optimizer against PyTorch."""
-    session.install(".[test]", "torch==2.13.0")
-    session.run("pytest", "tests/test_torch_parity.py", *session.posargs)
+    """Forward, gradients, losses, metrics and every optimizer against PyTorch and scikit-learn."""
+    session.install(".[test]", "torch==2.13.0", "scikit-learn")
+    files = sorted(str(path) for path in Path("tests").glob("test_torch_*.py"))
+    session.run("pytest", *files, "tests/test_sklearn_metrics.py", *session.posargs)
 
 
 @nox.session

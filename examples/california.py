@@ -56,6 +56,13 @@ def prepare(table: dict[str, np.ndarray], training: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
+def network(features: int, seed: int) -> rg.Model:
+    return rg.Sequential(
+        [rg.Input(features), rg.Dense(64, activation="relu"), rg.Dense(64, activation="relu"), rg.Dense(1)],
+        seed=seed,
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> float:
     """Train, print, and return the root of the mean squared error on the test rows, in dollars."""
     parser = argparse.ArgumentParser(description="Predict house prices in California.")
@@ -73,10 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     y = ((dollars - mean) / std).astype(np.float32)  # a network starts near 0 and learns steps of size 1
     print(f"{training.sum():,} training and {test.sum():,} test rows of {x.shape[1]} features")
 
-    net = rg.Sequential(
-        [rg.Input(x.shape[1]), rg.Dense(64, activation="relu"), rg.Dense(64, activation="relu"), rg.Dense(1)],
-        seed=options.seed,
-    )
+    net = network(x.shape[1], options.seed)
     trainer = rg.Trainer(net, loss="mean_squared_error", optimizer=rg.Adam(2e-3), seed=options.seed)
     history = trainer.fit(
         x[training],

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> list[float]:
 
     net = transformer(len(alphabet), options.seed)
     steps = options.epochs * -(-(len(train) // LENGTH) // options.batch_size)
-    rate = rg.schedules.WarmupCosine(2e-3, warmup=200, total=steps, min_lr=1e-4)
+    rate = rg.schedules.WarmupCosine(2e-3, warmup=min(200, steps // 5), total=steps, min_lr=1e-4)
     optimizer = rg.AdamW(rate, betas=(0.9, 0.99), weight_decay=0.1)
     trainer = rg.Trainer(net, loss="cross_entropy", optimizer=optimizer, seed=options.seed)
     rng = np.random.default_rng(options.seed)

@@ -14,6 +14,14 @@ import numpy as np
 import retrograd as rg
 
 
+def network(seed: int) -> rg.Model:
+    """Images stay as they are, one byte a pixel: each batch becomes floats in 0..1 when it is needed."""
+    return rg.Sequential(
+        [rg.Input(784), rg.Rescale(1 / 255), rg.Dense(128, activation="relu"), rg.Dense(10)],
+        seed=seed,
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> list[float]:
     """Train, print one line an epoch, and return the test accuracy after each."""
     parser = argparse.ArgumentParser(description="Train a small network on MNIST.")
@@ -27,11 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> list[float]:
         x_train, y_train = data["x_train"].reshape(-1, 784), data["y_train"]
         x_test, y_test = data["x_test"].reshape(-1, 784), data["y_test"]
 
-    # images stay as they are, one byte a pixel: each batch becomes floats in 0..1 when it is needed
-    net = rg.Sequential(
-        [rg.Input(784), rg.Rescale(1 / 255), rg.Dense(128, activation="relu"), rg.Dense(10)],
-        seed=options.seed,
-    )
+    net = network(options.seed)
     trainer = rg.Trainer(
         net, loss="cross_entropy", optimizer=rg.Adam(1e-3), metrics=["accuracy"], seed=options.seed
     )

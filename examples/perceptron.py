@@ -58,9 +58,13 @@ def equal(one: np.ndarray, other: np.ndarray) -> str:
     return "equal bit for bit" if one.tobytes() == other.tobytes() else "NOT EQUAL"
 
 
+def two_layer_network(seed: int = 0) -> rg.Model:
+    return rg.Sequential([rg.Input(2), rg.Dense(4, activation="tanh"), rg.Dense(1)], seed=seed)
+
+
 def two_layers(x: np.ndarray, t: np.ndarray) -> np.ndarray:
     """The answers -1 or +1 of a network with a hidden layer. [samples]"""
-    net = rg.Sequential([rg.Input(2), rg.Dense(4, activation="tanh"), rg.Dense(1)])
+    net = two_layer_network()
     trainer = rg.Trainer(net, loss="hinge", optimizer=rg.Adam(0.05))
     trainer.fit(x, t, epochs=300, batch_size=4, progress=False)
     return np.sign(net.predict(x)).ravel()

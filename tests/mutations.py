@@ -777,8 +777,8 @@ def other_operations(edits: list[Edit]) -> None:
     at("softmax, accumulate", "r.accumulate[0] != 0", "false", ops("softmax"))
 
     at = Place(edits, "ops/matmul.cpp", "class MatMul :", "void run_backward(")
-    at("matmul da", "i * p.b_sample + j * p.b_lead", "j * p.b_lead", row("ops.matmul"))
-    at("matmul db", "i * p.a_sample + j * p.a_lead", "j * p.a_lead", row("ops.matmul"))
+    at("matmul da", "p.offset(1, i, j)", "p.offset(1, 0, j)", ops("matmul"))
+    at("matmul db", "p.offset(0, i, j)", "p.offset(0, 0, j)", ops("matmul"))
     at("matmul dy", "(i * p.lead + j) * p.m * p.n", "j * p.m * p.n", ops("matmul"))
     old = "product(p.m, p.k, p.n, matrix(dy(i, j), p.n), transposed(b, p.n), da, accumulate)"
     at("matmul da", old, old.replace("transposed(b, p.n)", "matrix(b, p.k)"), row("ops.matmul"))
@@ -786,7 +786,8 @@ def other_operations(edits: list[Edit]) -> None:
     at("matmul db", old, old.replace("p.k, p.n, p.m,", "p.k, p.n, p.m - 1,"), row("ops.matmul"))
     at = Place(edits, "ops/matmul.cpp", "class MatMul :", "static void gradient(")
     at("matmul, accumulate", "r.accumulate[operand] != 0", "false", ops("matmul"))
-    at("matmul of one with many", "l += lead, accumulate = true", "l += lead", ops("matmul"))
+    at("matmul of one with many", "accumulate = true;", ";", ops("matmul"))
+    at("matmul of some with many", "!p.meets(operand, j, l)", "false", ops("matmul"))
     at("matmul of one with many", "s < p.samples", "s < samples", ops("matmul"))
 
 
@@ -808,6 +809,9 @@ def plans(edits: list[Edit]) -> None:
     at("plan, gradients kept", old, ";", bits, graph("residual"))
     at = Place(edits, "plan/plan.cpp", "Plan::Layout Plan::layout(")
     at("plan, what is saved kept", "step.backward ? backward : s", "s", bits, graph("residual"))
+    name = "test_running_statistics_are_safe_from_the_backward_of_wider_layers"
+    safe = pytest_of("test_batch_norm_and_dropout.py", name)
+    at("plan, what states change by kept", "!step.states.empty()", "false", safe)
 
     at = Place(edits, "plan/workspace.cpp", "Workspace<T>::Workspace(")
     accumulating = training("test_accumulating_gradients")
@@ -845,7 +849,7 @@ def steps(edits: list[Edit]) -> None:
     at("penalty, place", old, old.replace("w + tile.offset", "w"), penalty)
     at("penalty, l1 and l2", old, old.replace("l1, l2", "l2, l1"), penalty)
     clipping = training("test_clipping")
-    at("norm of the gradient", "tile.square = k.sum_of_squares(g + tile.offset, tile.count);", ";", clipping)
+    at("norm of the gradient", "tile.square += k.sum_of_squares(g + offset, count);", ";", clipping)
     at = Place(edits, "train/updater.cpp", "bool Updater<T>::apply(")
     old = "std::min(1.0, options_.clip_norm / (sums.norm + 1e-6))"
     at("clip_norm", old, "options_.clip_norm / (sums.norm + 1e-6)", clipping)

@@ -112,6 +112,26 @@ def test_prediction_uses_the_running_statistics() -> None:
     np.testing.assert_array_equal(norm.running_mean, before)  # looking changes nothing
 
 
+@pytest.mark.parametrize("widths", [(64, 4), (64, 64, 4), (4, 64, 8, 8)])
+def test_running_statistics_are_safe_from_the_backward_of_wider_layers(widths: tuple[int, ...]) -> None:
+    """They change after the backward, whose gradients must not have been put where the batch's are."""
+    h = x = rg.Input(6)
+    for k, width in enumerate(widths):
+        z = rg.Dense(width, use_bias=False, name=f"z_{k}")(h)
+        h = rg.Activation("relu")(rg.BatchNorm(momentum=1.0, name=f"norm_{k}")(z))
+        h = rg.Add()(h, rg.Dense(width, use_bias=False)(z))
+    net = rg.Model(x, rg.Dense(3)(h), dtype="float64")
+    rng = np.random.default_rng(0)
+    batch = rng.normal(size=(32, 6)), rng.integers(0, 3, size=32)
+    trainer = rg.Trainer(net, "cross_entropy", rg.SGD(0.1))
+    trace = trainer.trace(*batch)
+    trainer.step(*batch)
+    for k in range(len(widths)):
+        z = trace[f"z_{k}"].a
+        np.testing.assert_allclose(net[f"norm_{k}"].running_mean, z.mean(axis=0), rtol=0, atol=1e-13)
+        np.testing.assert_allclose(net[f"norm_{k}"].running_var, z.var(axis=0, ddof=1), rtol=1e-12)
+
+
 def test_a_frozen_batch_norm_trains_in_inference_mode() -> None:
     trainer = norm_trainer((6,))
     net = trainer.model

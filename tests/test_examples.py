@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,12 @@ import numpy as np
 import pytest
 
 Example = Callable[[str], ModuleType]
+
+
+def test_the_table_has_every_example(examples_folder: Path) -> None:
+    table = (examples_folder / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[(\w+\.py)\]\(\1\) \|", table, re.MULTILINE)
+    assert sorted(listed) == sorted(path.name for path in examples_folder.glob("*.py"))
 
 
 def test_by_hand(example: Example, capsys: pytest.CaptureFixture[str]) -> None:

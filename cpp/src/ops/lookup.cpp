@@ -65,8 +65,8 @@ void note(std::span<const Place> places, std::int64_t rows, bool adds, TouchedRo
     }
     if (before == 0) return;
     std::ranges::sort(touched.list);
-    const auto rest = std::ranges::unique(touched.list);
-    touched.list.erase(rest.begin(), rest.end());
+    const auto rest = std::unique(touched.list.begin(), touched.list.end());
+    touched.list.erase(rest, touched.list.end());
 }
 
 Op::Range rows_of(std::int64_t count) {  // and no index outside

@@ -240,7 +240,9 @@ Plan::Layout Plan::layout(std::int64_t batch) const {
         const Shape& y = (*graph_)[step.node].shape;
         const int backward = 2 * count - 1 - s;
         if (const std::int64_t saved = step.op->saved_size(operands, y, batch); saved > 0) {
-            pieces.push_back({saved, s, step.backward ? backward : s, &layout.saved_offsets[at(s)]});
+            // the states change by what was saved once the whole step is known to be good
+            const int last = !step.states.empty() ? 2 * count : step.backward ? backward : s;
+            pieces.push_back({saved, s, last, &layout.saved_offsets[at(s)]});
         }
         std::int64_t repeated = 0;
         for (const int i : step.repeated) {

@@ -187,7 +187,7 @@ TraceResult<T> Trainer<T>::trace(const Batch& batch) {
         }
     }
     std::ranges::copy(gradients, s.model->own_gradients().begin());
-    for (TouchedRows& rows : s.model->touched_rows()) rows.all = true;  // nobody knows of the old ones
+    for (TouchedRows& touched : s.model->touched_rows()) touched.all = true;  // nobody knows of the old ones
     return trace;
 }
 

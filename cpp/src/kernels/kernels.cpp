@@ -1,17 +1,17 @@
 // The kernels of one instruction set. Compiled once for each, with RG_ISA set to its name. All that the
 // headers of this folder define has internal linkage, and the two tables are all that leaves: the linker can
 // never give one machine the code of another.
-#include "kernels/columns.hpp"
 #include "kernels/attention.hpp"
+#include "kernels/columns.hpp"
 #include "kernels/conv.hpp"
 #include "kernels/convert.hpp"
 #include "kernels/dropout.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/losses.hpp"
+#include "kernels/norm.hpp"
 #include "kernels/pool.hpp"
 #include "kernels/recurrent.hpp"
-#include "kernels/norm.hpp"
 #include "kernels/reduce.hpp"
 #include "kernels/softmax.hpp"
 #include "kernels/sparse.hpp"

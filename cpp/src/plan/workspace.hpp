@@ -17,8 +17,9 @@ namespace retrograd {
 template <class T>
 struct Storage {  // what outlives a workspace: the model's flat buffers
     std::span<T> parameters, gradients, constants;
-    std::span<T> further = {};            // constants of a longer graph than the model's
-    std::span<TouchedRows> touched = {};  // of the gradient of each node of the model; none: no account is kept
+    std::span<T> further = {};  // constants of a longer graph than the model's
+    std::span<TouchedRows> touched =
+        {};  // of the gradient of each node of the model; none: no account is kept
 };
 
 template <class T>

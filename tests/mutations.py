@@ -459,6 +459,37 @@ def attention(edits: list[Edit]) -> None:
     at("attention dv, blocks", "again || adds(2)", "adds(2)", blocks)
 
 
+def batch_norm_and_dropout(edits: list[Edit]) -> None:
+    def own(name: str) -> Test:
+        return pytest_of("test_batch_norm_and_dropout.py", name)
+
+    training, slope = own("test_batch_norm_in_training"), own("test_batch_norm_slope")
+    at = Place(edits, "ops/batch_norm.cpp", "class BatchNorm :", "void run_backward(")
+    at(
+        "batch norm dx, accumulate",
+        "r.accumulate[0] != 0",
+        "false",
+        own("test_batch_norm_beside_a_short_cut"),
+    )
+    at = Place(edits, "ops/batch_norm.cpp", "static void coefficients(")
+    at("batch norm, b", "-factor * deviation * deviation * (product / rows)", "T(0)", training, slope)
+    at("batch norm, c", "-factor * (sum / rows)", "T(0)", training, slope)
+    at("batch norm dw", "add(3, product * deviation)", "add(3, product)", training)
+    at("batch norm db", "add(4, sum)", "add(4, product)", training)
+    at = Place(edits, "ops/batch_norm.cpp", "void join(")
+    at("batch norm, parts", "static_cast<T>(count) * (apart * apart)", "T(0)", training)
+    at("batch norm, unbiased", "squares / (rows - T(1))", "squares / rows", training)
+    at = Place(edits, "ops/batch_norm.cpp", "void run_commit(")
+    at("batch norm, momentum", "rest * var + some * saved[2 * n + j]", "var", training)
+    at = Place(edits, "ops/dropout.cpp", "void apply(")
+    at("dropout, scale", "static_cast<T>(1 / (1 - rate_))", "T(1)", own("test_dropout_keeps"))
+    at("dropout, place", "scale, i, x + i", "scale, 0, x + i", own("test_the_mask_is_that"))
+    at = Place(edits, "plan/workspace.cpp", "void Workspace<T>::draw(")
+    at("dropout, node", "key.stream << 18 | node", "key.stream << 18", own("test_dropout_by_seed"))
+    at = Place(edits, "train/trainer.cpp", "double Trainer<T>::forward(")
+    at("dropout, pass", "if (s.gathered) ++s.pass;", ";", own("test_gathered_batches"))
+
+
 def loss_operations(edits: list[Edit]) -> None:
     def in_class(name: str, *function: str) -> Place:
         return Place(edits, "ops/losses.cpp", f"class {name} :", *function)
@@ -531,9 +562,9 @@ def linear(edits: list[Edit]) -> None:
     )
     at("linear in parts, accumulate", old, old.replace("accumulate", "false"), ops("linear"))
 
-    at = Place(edits, "ops/linear.cpp", "class LinearActivation :", "void run_backward(")
-    old = """activation_.of<T>().backward(data(r.saved, i), r.y.data() + i, r.dy.data() + i, r.dy.data() + i,
-                                         end - i, false);"""
+    at = Place(edits, "ops/activated.hpp", "class Activated :", "void run_backward(")
+    old = """activation_.template of<T>().backward(data(r.saved, i), r.y.data() + i, r.dy.data() + i,
+                                                  r.dy.data() + i, end - i, false);"""
     at("linear with its activation", old, ";", hidden)
     at("linear with its activation, y", old, old.replace("r.y.data() + i", "r.y.data()"), ops("fused"))
     at("linear with its activation, z", old, old.replace("data(r.saved, i)", "data(r.saved)"), ops("fused"))
@@ -1001,6 +1032,7 @@ def all_edits() -> list[Edit]:
         rows_of_classes,
         normalised_rows,
         attention,
+        batch_norm_and_dropout,
         loss_operations,
         linear,
         convolutions,

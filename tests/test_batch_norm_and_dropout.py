@@ -80,6 +80,17 @@ def test_batch_norm_slope(shape: tuple[int, ...], frozen: bool) -> None:
     assert rg.check_gradients(trainer.model, x, weight, loss, samples=60).max_relative_error < 1e-6
 
 
+def test_batch_norm_beside_a_short_cut() -> None:
+    """x is read twice, so one of its readers adds to the gradient of the other."""
+    x = rg.Input((3, 6))
+    h = ops.add(x, rg.Variable(np.zeros((3, 6)), name="v"))
+    net = rg.Model(x, rg.Add()(rg.BatchNorm()(h), ops.tanh(h)), dtype="float64")
+    data, target = batch((3, 6))
+    assert rg.check_gradients(net, data, target, "mse").max_relative_error < 1e-6
+    net = rg.Model(x, rg.Add()(ops.tanh(h), rg.BatchNorm()(h)), dtype="float64")
+    assert rg.check_gradients(net, data, target, "mse").max_relative_error < 1e-6
+
+
 def test_few_features_and_many_rows_have_accurate_statistics() -> None:
     """Parts of the rows are joined; far from 0 a sum of squares would have no correct digit."""
     rng = np.random.default_rng(0)

@@ -11,20 +11,15 @@
 //   db[f]       = sum over the batch and o of delta[o, f]
 //
 // A sequence (time, in) is an image of one row.
+#include "ops/activated.hpp"
 #include "ops/attributes.hpp"
 #include "ops/convolution.hpp"
-#include "ops/elementwise.hpp"
 #include "ops/fusion.hpp"
 #include "ops/list.hpp"
 
 namespace retrograd {
 
 namespace {
-
-template <class T>
-T* data(std::span<T> values, std::int64_t offset = 0) {
-    return values.empty() ? nullptr : values.data() + offset;
-}
 
 class Convolution : public OpBase<Convolution> {
   public:
@@ -128,57 +123,6 @@ class Convolution : public OpBase<Convolution> {
     ConvAttributes attributes_;
 };
 
-// y = act(x * W + b); delta = dy * act'(z), and then as above. The same bits as the pair.
-class ConvolutionActivation : public OpBase<ConvolutionActivation> {
-  public:
-    ConvolutionActivation(const Convolution& convolution, Both<UnaryKernel> activation)
-        : name_(text(convolution.name(), "+", activation.f->name)),
-          activation_(activation),
-          convolution_(convolution) {}
-
-    [[nodiscard]] std::string_view name() const override { return name_; }
-    [[nodiscard]] Needs needs() const override { return {.inputs = true, .output = activation_.f->needs_y}; }
-    [[nodiscard]] Shape infer(std::span<const Input> inputs, std::string_view who) const override {
-        return convolution_.infer(inputs, who);
-    }
-    // z, where the derivative is written in it
-    [[nodiscard]] std::int64_t saved_size(std::span<const Input>, const Shape& y,
-                                          std::int64_t batch) const override {
-        return activation_.f->needs_x ? elements(y, batch) : 0;
-    }
-    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape& y,
-                                           std::int64_t n) const override {
-        return convolution_.shared_size(in, y, n);
-    }
-    [[nodiscard]] std::int64_t scratch_size(std::span<const Input> in, const Shape& y,
-                                            std::int64_t n) const override {
-        return convolution_.scratch_size(in, y, n);
-    }
-    [[nodiscard]] std::int64_t cost(std::span<const Input> in, const Shape& y) const override {
-        return convolution_.cost(in, y) + unary_cost * y.size();
-    }
-
-    template <class T>
-    void run_forward(const Run<T>& r, const Member& member) const {
-        convolution_.values(r, member, activation_.of<T>().forward, data(r.saved));
-    }
-
-    template <class T>
-    void run_backward(const Run<T>& r, const Member& member) const {
-        member.for_range(std::ssize(r.dy), chunk, [&](std::int64_t i, std::int64_t end) {
-            activation_.of<T>().backward(data(r.saved, i), r.y.data() + i, r.dy.data() + i, r.dy.data() + i,
-                                         end - i, false);
-        });
-        member.barrier();
-        convolution_.gradients(r, member);
-    }
-
-  private:
-    std::string name_;
-    Both<UnaryKernel> activation_;
-    Convolution convolution_;
-};
-
 }  // namespace
 
 OpPtr make_conv2d(const Attributes& attributes) {
@@ -190,10 +134,7 @@ OpPtr make_conv1d(const Attributes& attributes) {
 }
 
 OpPtr fuse_convolution_activation(const Op& convolution, const Op& activation) {
-    const auto* unary = dynamic_cast<const Unary*>(&activation);
-    const auto* first = dynamic_cast<const Convolution*>(&convolution);
-    if (unary == nullptr || first == nullptr) return nullptr;
-    return std::make_shared<ConvolutionActivation>(*first, unary->kernel());
+    return fuse_activation<Convolution>(convolution, activation);
 }
 
 }  // namespace retrograd

@@ -4,8 +4,8 @@
 //
 //   with delta = dL/dz:
 //   dx = delta W         dW = delta^T x         db = sum over the rows of delta
+#include "ops/activated.hpp"
 #include "ops/attributes.hpp"
-#include "ops/elementwise.hpp"
 #include "ops/fusion.hpp"
 #include "ops/list.hpp"
 #include "ops/shape_rules.hpp"
@@ -39,11 +39,6 @@ Sizes sizes_of(std::span<const Input> inputs, std::int64_t batch) {
     const auto& weight = inputs[1].shape.dims;
     if (x.dims.size() == 1) return {x.batched ? batch : 1, weight[1], weight[0]};  // without a division
     return {elements(x, batch) / weight[1], weight[1], weight[0]};
-}
-
-template <class T>
-T* data(std::span<T> values, std::int64_t offset = 0) {
-    return values.empty() ? nullptr : values.data() + offset;
 }
 
 class Linear : public OpBase<Linear> {
@@ -189,55 +184,6 @@ class Linear : public OpBase<Linear> {
     }
 };
 
-// y = act(x W^T + b); delta = dy * act'(z), and then as above. The same bits as the pair.
-class LinearActivation : public OpBase<LinearActivation> {
-  public:
-    explicit LinearActivation(Both<UnaryKernel> activation)
-        : name_(text("linear+", activation.f->name)), activation_(activation) {}
-
-    [[nodiscard]] std::string_view name() const override { return name_; }
-    [[nodiscard]] Needs needs() const override { return {.inputs = true, .output = activation_.f->needs_y}; }
-    [[nodiscard]] Shape infer(std::span<const Input> inputs, std::string_view who) const override {
-        return linear_.infer(inputs, who);
-    }
-    // z, where the derivative is written in it
-    [[nodiscard]] std::int64_t saved_size(std::span<const Input>, const Shape& y,
-                                          std::int64_t batch) const override {
-        return activation_.f->needs_x ? elements(y, batch) : 0;
-    }
-    [[nodiscard]] std::int64_t shared_size(std::span<const Input> in, const Shape& y,
-                                           std::int64_t n) const override {
-        return linear_.shared_size(in, y, n);
-    }
-    [[nodiscard]] std::int64_t scratch_size(std::span<const Input> in, const Shape& y,
-                                            std::int64_t n) const override {
-        return linear_.scratch_size(in, y, n);
-    }
-    [[nodiscard]] std::int64_t cost(std::span<const Input> in, const Shape& y) const override {
-        return linear_.cost(in, y) + unary_cost * y.size();
-    }
-
-    template <class T>
-    void run_forward(const Run<T>& r, const Member& member) const {
-        Linear::values(r, member, activation_.of<T>().forward, data(r.saved));
-    }
-
-    template <class T>
-    void run_backward(const Run<T>& r, const Member& member) const {
-        member.for_range(std::ssize(r.dy), chunk, [&](std::int64_t i, std::int64_t end) {
-            activation_.of<T>().backward(data(r.saved, i), r.y.data() + i, r.dy.data() + i, r.dy.data() + i,
-                                         end - i, false);
-        });
-        member.barrier();
-        Linear::gradients(r, member);
-    }
-
-  private:
-    std::string name_;
-    Both<UnaryKernel> activation_;
-    Linear linear_;
-};
-
 }  // namespace
 
 OpPtr make_linear(const Attributes& attributes) {
@@ -246,9 +192,7 @@ OpPtr make_linear(const Attributes& attributes) {
 }
 
 OpPtr fuse_linear_activation(const Op& linear, const Op& activation) {
-    const auto* unary = dynamic_cast<const Unary*>(&activation);
-    if (unary == nullptr || dynamic_cast<const Linear*>(&linear) == nullptr) return nullptr;
-    return std::make_shared<LinearActivation>(unary->kernel());
+    return fuse_activation<Linear>(linear, activation);
 }
 
 }  // namespace retrograd

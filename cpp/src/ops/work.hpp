@@ -136,6 +136,12 @@ void multiply(const MatrixProduct<T>& p, T* scratch, const Member& member) {
             {static_cast<std::uint32_t>(key.purpose) << 24, key.stream, key.step}};
 }
 
+// Where numbers begin, from the offset on; null where there are none.
+template <class T>
+T* data(std::span<T> values, std::int64_t offset = 0) {
+    return values.empty() ? nullptr : values.data() + offset;
+}
+
 // y = x or y += x
 template <class T>
 void copy(const T* x, T* y, std::int64_t n, bool accumulate) {

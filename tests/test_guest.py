@@ -42,6 +42,7 @@ def run_script(script: str, seconds: float = 60.0, **environment: str) -> Any:
 
 INTERRUPT = """
 import json, os, signal, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 import numpy as np
 import retrograd as rg
 
@@ -112,6 +113,7 @@ def test_interrupted_within_100_ms(hidden: int, rows: int, batch: int, threads: 
 def test_history_so_far_survives_an_interrupt() -> None:
     script = """
     import json, os, signal
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as above
     import numpy as np
     import retrograd as rg
 

@@ -42,7 +42,7 @@ def run_script(script: str, seconds: float = 60.0, **environment: str) -> Any:
 
 INTERRUPT = """
 import json, os, signal, threading, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job ignores
 import numpy as np
 import retrograd as rg
 

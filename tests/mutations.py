@@ -482,12 +482,28 @@ def batch_norm_and_dropout(edits: list[Edit]) -> None:
     at = Place(edits, "ops/batch_norm.cpp", "void run_commit(")
     at("batch norm, momentum", "rest * var + some * saved[2 * n + j]", "var", training)
     at = Place(edits, "ops/dropout.cpp", "void apply(")
-    at("dropout, scale", "static_cast<T>(1 / (1 - rate_))", "T(1)", own("test_dropout_keeps"))
-    at("dropout, place", "scale, i, x + i", "scale, 0, x + i", own("test_the_mask_is_that"))
+    at(
+        "dropout, scale",
+        "static_cast<T>(1 / (1 - rate_))",
+        "T(1)",
+        own("test_dropout_keeps_the_expected_share"),
+    )
+    old = "kernels<T>().dropout(words, threshold, scale, i, x + i, y + i, end - i, accumulate);"
+    at(
+        "dropout, place",
+        old,
+        old.replace("scale, i", "scale, 0"),
+        own("test_the_mask_is_that_of_the_generator"),
+    )
     at = Place(edits, "plan/workspace.cpp", "void Workspace<T>::draw(")
-    at("dropout, node", "key.stream << 18 | node", "key.stream << 18", own("test_dropout_by_seed"))
+    at(
+        "dropout, node",
+        "key.stream << 18 | node",
+        "key.stream << 18",
+        own("test_dropout_by_seed_iteration_and_node"),
+    )
     at = Place(edits, "train/trainer.cpp", "double Trainer<T>::forward(")
-    at("dropout, pass", "if (s.gathered) ++s.pass;", ";", own("test_gathered_batches"))
+    at("dropout, pass", "if (s.gathered) ++s.pass;", ";", own("test_gathered_batches_drop_different_numbers"))
 
 
 def loss_operations(edits: list[Edit]) -> None:

@@ -286,11 +286,11 @@ def test_the_mask_is_that_of_the_generator() -> None:
             k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
         return x
 
-    trainer = dropped(0.3, seed=5 + (7 << 32), n=150)
+    trainer = dropped(0.3, seed=5 + (7 << 32), n=700)  # two rows: more than is drawn in one piece
     trainer.iteration = 11
     found = mask(trainer, 2).ravel()
     node = trainer.model._core.name_of(trainer.model["drop"].output)
-    number = [row[0] for row in trainer.trace(np.ones((2, 150)), np.ones((2, 150))).values.items()].index(
+    number = [row[0] for row in trainer.trace(np.ones((2, 700)), np.ones((2, 700))).values.items()].index(
         node
     )
     for i, value in enumerate(found):

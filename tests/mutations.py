@@ -493,7 +493,7 @@ def batch_norm_and_dropout(edits: list[Edit]) -> None:
         "dropout, place",
         old,
         old.replace("scale, i", "scale, 0"),
-        own("test_the_mask_is_that_of_the_generator"),
+        own("test_same_bits_for_any_number_of_threads[float32]"),
     )
     at = Place(edits, "plan/workspace.cpp", "void Workspace<T>::draw(")
     at(

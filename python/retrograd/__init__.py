@@ -97,8 +97,14 @@ from retrograd.optim import (
 from retrograd.trainer import Trainer
 
 if TYPE_CHECKING:
-    from retrograd import cli, datasets
+    from retrograd import cli, datasets, plot
     from retrograd._check import check_gradients
+    from retrograd._cost import cost
+    from retrograd._diagnose import diagnose
+    from retrograd._evaluation import Graph
+    from retrograd._explain import explain
+    from retrograd._symbolic import check_symbolic
+    from retrograd._what_if import what_if
 
 __all__ = [
     "GRU",
@@ -128,6 +134,7 @@ __all__ = [
     "FileFormatError",
     "Flatten",
     "GlobalAvgPool2D",
+    "Graph",
     "GraphError",
     "HalfSquaredError",
     "Hinge",
@@ -169,10 +176,14 @@ __all__ = [
     "activations",
     "callbacks",
     "check_gradients",
+    "check_symbolic",
     "cli",
     "constant",
+    "cost",
     "data",
     "datasets",
+    "diagnose",
+    "explain",
     "init",
     "layers",
     "load",
@@ -180,16 +191,25 @@ __all__ = [
     "metrics",
     "ops",
     "optim",
+    "plot",
     "schedules",
     "stop",
+    "what_if",
 ]
 
 # What few programs need is imported when it is first asked for: name -> (module, attribute; "" for the
 # module).
 _LAZY = {
+    "Graph": ("retrograd._evaluation", "Graph"),
     "check_gradients": ("retrograd._check", "check_gradients"),
+    "check_symbolic": ("retrograd._symbolic", "check_symbolic"),
     "cli": ("retrograd.cli", ""),
+    "cost": ("retrograd._cost", "cost"),
     "datasets": ("retrograd.datasets", ""),
+    "diagnose": ("retrograd._diagnose", "diagnose"),
+    "explain": ("retrograd._explain", "explain"),
+    "plot": ("retrograd.plot", ""),
+    "what_if": ("retrograd._what_if", "what_if"),
 }
 
 

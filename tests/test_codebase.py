@@ -42,6 +42,7 @@ PUBLIC_HEADERS = {
     "graph": "graph",
     "plan": "plan",
     "data": "nn",
+    "evaluation": "nn",
     "initializers": "nn",
     "layers": "nn",
     "model": "nn",

@@ -43,6 +43,7 @@ PYBIND11_MODULE(_core, m) {
         py::arg("seed"));
     bind_errors(m);
     bind_graph(m);
+    bind_evaluation(m);
     bind_model(m);
     bind_predict(m);
     bind_trainer(m);

@@ -308,9 +308,9 @@ class Model:
         made = _core.Model64 if _float_type("Model", dtype) == np.float64 else _core.Model32
         self._adopt(made(_nodes("inputs", inputs), _nodes("outputs", outputs), seed_of("Model", seed)))
         for node, name in self._weights.items():
-            home = _HOMES.get(node)
-            if home is not None:
-                self._weight(name)[...] = home._weight(home._weights[node])
+            learned = home_value(node)
+            if learned is not None:
+                self._weight(name)[...] = learned
         self._settle()
 
     def _adopt(self, core: Model32 | Model64, links: Sequence[str] = ()) -> None:
@@ -801,6 +801,12 @@ class Model:
         if not os.path.exists(source) and os.path.exists(source + SUFFIX):
             source += SUFFIX
         return cls._of(_core.load_model(source))
+
+
+def home_value(node: Node) -> Array | None:
+    """What the model that a parameter or buffer belongs to has in it; None where it belongs to none."""
+    home = _HOMES.get(node)
+    return None if home is None else home._weight(home._weights[node])
 
 
 def _restored(data: bytes, frozen: list[str]) -> Model:

@@ -2,57 +2,281 @@
 
 from __future__ import annotations
 
-from retrograd._arguments import Record
+import re
+from html import escape
+from typing import TYPE_CHECKING
+
+from retrograd._layout import (
+    ADVANCE,
+    ARROW,
+    LARGE,
+    NORMAL,
+    PAD,
+    ROW,
+    SMALL,
+    Box,
+    Cell,
+    Layout,
+    Route,
+    columns,
+    elided,
+    layout,
+    number_rows,
+    sign,
+    signed_name,
+    text_width,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Box", "Cell", "Layout", "Route", "graph_dot", "graph_svg", "layout"]
+
+# -------------------------------------------------------------------------------------------------- SVG
+
+MARGIN = 16.0
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_KINDS = {  # kind -> class of its box and what the legend says
+    "parameter": ("parameter", "parameter"),
+    "input": ("fed", "fed"),
+    "placeholder": ("fed", "fed"),
+    "constant": ("constant", "constant"),
+    "operation": ("operation", "operation"),
+}
+# Names and numbers are monospaced, so that their widths are known whatever the font. Colours: dark ink on a
+# card; purple and green for negative and positive gradients, which their sign and the word tell apart too.
+_STYLE = """
+.rg-graph{--card:#fff;--ink:#1f2328;--soft:#59636e;--line:#6e7781;--leaf:#f3f4f6;--minus:#762a83;--plus:#1b7837;
+color-scheme:light dark}
+@media (prefers-color-scheme:dark){.rg-graph{--card:#14181f;--ink:#e6e8eb;--soft:#a2abb5;--line:#8b949e;
+--leaf:#232a33;--minus:#c58fd6;--plus:#5fc77a}}
+.rg-graph text{font:11px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;
+fill:var(--ink)}
+.rg-graph .card{fill:var(--card)}
+.rg-graph .box{fill:var(--card);stroke:var(--ink);stroke-width:1.2}
+.rg-graph .fed,.rg-graph .constant{fill:var(--leaf)}
+.rg-graph .constant{stroke-dasharray:4 3}
+.rg-graph .inner{fill:none;stroke:var(--ink);stroke-width:.8}
+.rg-graph .heading{font-size:13px;font-weight:600}
+.rg-graph .sign{font-size:14px;font-weight:600}
+.rg-graph .head,.rg-graph .visit text,.rg-graph .note{font-size:9px;fill:var(--soft)}
+.rg-graph .visit circle{fill:none;stroke:var(--soft)}
+.rg-graph .leaf{font-weight:600}
+.rg-graph .minus{fill:var(--minus)}
+.rg-graph .plus{fill:var(--plus)}
+.rg-graph .wire{fill:none;stroke:var(--line);stroke-width:1.2}
+.rg-graph .halo{fill:none;stroke:var(--card);stroke-width:5}
+.rg-graph .arrow{fill:var(--line)}
+.rg-graph .local{font-style:italic}
+""".replace("\n", "")
 
 
-class Cell(Record):
-    """One node of a picture, everything about it as text.
+def _escaped(text: str) -> str:
+    """Text for XML, which knows no control characters even as entities."""
+    return escape(_FORBIDDEN.sub("\ufffd", text))
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _text(x: float, y: float, text: str, kind: str = "", end: bool = False) -> str:
+    style = f' class="{kind}"' if kind else ""
+    anchor = ' text-anchor="end"' if end else ""
+    return f'<text x="{_number(x)}" y="{_number(y)}"{style}{anchor}>{_escaped(text)}</text>'
+
+
+def _rectangle(box: Box, kind: str, radius: float) -> str:
+    x, y, width, height = map(_number, box)
+    return f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="{_number(radius)}" class="{kind}"/>'
+
+
+def _frame(box: Box, kind: str) -> str:
+    """The border, which tells the kind: double, round, dashed or plain."""
+    if kind == "parameter":
+        inner = Box(box.x + 2.5, box.y + 2.5, box.width - 5, box.height - 5)
+        return _rectangle(box, "box parameter", 3) + _rectangle(inner, "inner", 1)
+    return _rectangle(box, f"box {kind}", {"fed": 12.0, "constant": 0.0}.get(kind, 3.0))
+
+
+def _visit(x: float, y: float, visit: int) -> str:
+    circle = f'<circle cx="{_number(x)}" cy="{_number(y)}" r="8.5"/>'
+    width = columns(str(visit)) * ADVANCE * SMALL
+    return f'<g class="visit">{circle}{_text(x - width / 2, y + 3.2, str(visit))}</g>'
+
+
+def _shade(gradient: str) -> str:
+    """The class of a gradient's text: by its sign where it is one number."""
+    try:
+        value = float(gradient)
+    except ValueError:
+        return ""
+    return "minus" if value < 0 else "plus" if value > 0 else ""
+
+
+def _tooltip(cell: Cell) -> str:
+    lines = [f"{cell.name} = {cell.op}(...)" if cell.op else f"{cell.name}: {cell.kind}"]
+    lines += [f"value {cell.value}"] if cell.value else []
+    lines += [f"gradient {cell.gradient}"] if cell.gradient else []
+    lines += [f"backward comes here as number {cell.visit}"] if cell.visit else []
+    return f"<title>{_escaped(chr(10).join(lines))}</title>"
+
+
+def _cell_svg(cell: Cell, box: Box) -> str:
+    op, name = signed_name(cell)
+    left, right = box.x + PAD, box.x + box.width - PAD
+    parts = [_tooltip(cell), _frame(box, _KINDS[cell.kind][0])]
+    shift = 0.0
+    if op:
+        parts.append(_text(left, box.y + 18, op, "sign"))
+        shift = text_width(op, LARGE) + PAD
+    parts.append(_text(left + shift, box.y + 17.5, name, "leaf" if not op else ""))
+    if cell.visit:
+        parts.append(_visit(right - 6, box.y + 14, cell.visit))
+    for row, (head, text) in enumerate(number_rows(cell)):
+        y = box.y + 38 + ROW * row
+        parts.append(_text(left, y, head, "head"))
+        parts.append(_text(right, y, text, _shade(cell.gradient) if head == "gradient" else "", end=True))
+    return f'<g class="node">{"".join(parts)}</g>'
+
+
+def path_data(points: Sequence[tuple[float, float]]) -> str:
+    """The way of a route in SVG's words."""
+    (x, y), *rest = points
+    parts = [f"M{_number(x)} {_number(y)}"]
+    for i, (to_x, to_y) in enumerate(rest):
+        if i % 2:
+            parts.append(f"H{_number(to_x)}")
+        else:
+            middle = _number((x + to_x) / 2)
+            parts.append(f"C{middle} {_number(y)} {middle} {_number(to_y)} {_number(to_x)} {_number(to_y)}")
+        x, y = to_x, to_y
+    return "".join(parts)
+
+
+def _route_svg(cells: Sequence[Cell], route: Route) -> str:
+    x, y = route.points[-1]
+    wire = path_data([*route.points[:-1], (x - ARROW + 1, y)])
+    head = f"M{_number(x)} {_number(y)}l-{_number(ARROW)} -3.5v7z"
+    source, target = cells[route.source], cells[route.target]
+    local = target.local[route.operand]
+    tip = f"{source.name} -> {target.name}, operand {route.operand + 1}"
+    tip += f"\nd {target.name} / d {source.name} = {local}" if local else ""
+    text = _text(route.label.x, y - 4, route.text, "local") if route.label else ""
+    return (
+        f'<g class="edge"><title>{_escaped(tip)}</title><path class="wire" d="{wire}"/>'
+        f'<path class="arrow" d="{head}"/>{text}</g>'
+    )
+
+
+def _edges_svg(cells: Sequence[Cell], routes: Sequence[Route]) -> str:
+    """All edges, those of one source together: a crossing one passes beneath or above them visibly."""
+    parts = []
+    for source in sorted({route.source for route in routes}):
+        mine = [route for route in routes if route.source == source]
+        halo = "".join(path_data(route.points) for route in mine)
+        parts.append(f'<path class="halo" d="{halo}"/>')
+        parts += [_route_svg(cells, route) for route in mine]
+    return "".join(parts)
+
+
+def _legend_items(cells: Sequence[Cell]) -> list[tuple[float, str, str]]:
+    """Width of the sign, the sign drawn at (0, 0) with its middle at y = 0, and what it means."""
+    items = []
+    for kind in dict.fromkeys(_KINDS[cell.kind] for cell in cells):
+        items.append((26.0, _frame(Box(0.0, -8.0, 26.0, 16.0), kind[0]), kind[1]))
+    if any(cell.gradient for cell in cells):
+        signs = _text(0, 4, "−", "minus") + _text(11, 4, "+", "plus")
+        items.append((18.0, signs, "gradient: d result / d node"))
+    if any(text for cell in cells for text in cell.local):
+        items.append((20.0, _text(0, 4, "0.5", "local"), "at an arrow: d node / d its operand"))
+    if any(cell.visit for cell in cells):
+        items.append((18.0, _visit(9.0, 0.0, 1), "order of backward"))
+    return items
+
+
+def _legend(cells: Sequence[Cell], width: float) -> tuple[str, float, float]:
+    """The legend in lines no wider than the picture, its width and height."""
+    parts, x, y, widest = [], 0.0, 0.0, 0.0
+    for sign_width, drawn, meaning in _legend_items(cells):
+        length = sign_width + 6.0 + text_width(meaning, NORMAL)
+        if x and x + length > width:
+            x, y = 0.0, y + 24.0
+        parts.append(f'<g transform="translate({_number(x)} {_number(y)})">{drawn}')
+        parts.append(f"{_text(sign_width + 6, 4, meaning)}</g>")
+        widest = max(widest, x + length)
+        x += length + 22.0
+    return "".join(parts), widest, y + 20.0
+
+
+def graph_svg(cells: Sequence[Cell], title: str, description: str) -> str:
+    """The picture as one self-contained SVG, for light and dark surroundings.
 
     Parameters
     ----------
-    name
-        Unique: "w", "multiply_0", "dense_0.z".
-    op
-        "multiply"; "" for leaves.
-    kind
-        "input", "placeholder", "parameter", "constant" or "operation".
-    value, gradient
-        As they are to be shown: "3", "-0.25", "(4, 3)"; "" where unknown or none.
-    inputs
-        Positions of earlier cells: a list of cells is in topological order.
-    local
-        For each input the text of d this / d input; "" where unknown.
-    visit
-        The position in backward's order, from 1; None where backward does not come.
+    cells
+        In topological order.
+    title, description
+        What stands over the picture, and what a screen reader says of it.
     """
+    drawn = layout(cells)
+    legend, legend_width, legend_height = _legend(cells, max(drawn.width, 420.0))
+    heading = elided(title, int(max(drawn.width, legend_width, 240.0) / (ADVANCE * 13)))
+    inner = max(drawn.width, legend_width, text_width(heading, 13))
+    width, top = inner + 2 * MARGIN, MARGIN + (30.0 if heading else 0.0)
+    height = top + drawn.height + 28.0 + legend_height + MARGIN - 8.0
+    size = f'width="{_number(width)}" height="{_number(height)}"'
+    shift = MARGIN + (inner - drawn.width) / 2
+    return "".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="rg-graph" role="img" {size} ',
+            f'viewBox="0 0 {_number(width)} {_number(height)}">',
+            f"<title>{_escaped(title)}</title><desc>{_escaped(description)}</desc><style>{_STYLE}</style>",
+            _rectangle(Box(0.0, 0.0, width, height), "card", 6),
+            _text(MARGIN, MARGIN + 13, heading, "heading") if heading else "",
+            f'<g class="graph" transform="translate({_number(shift)} {_number(top)})">',
+            _edges_svg(cells, drawn.routes),
+            *(_cell_svg(cell, box) for cell, box in zip(cells, drawn.boxes, strict=True)),
+            f'</g><g class="legend" transform="translate({_number(MARGIN)} ',
+            f'{_number(top + drawn.height + 36.0)})">{legend}</g></svg>\n',
+        ]
+    )
 
-    name: str
-    op: str
-    kind: str
-    value: str
-    gradient: str
-    inputs: tuple[int, ...]
-    local: tuple[str, ...]
-    visit: int | None
 
-    def __init__(
-        self,
-        name: str,
-        op: str,
-        kind: str,
-        value: str,
-        gradient: str,
-        inputs: tuple[int, ...],
-        local: tuple[str, ...],
-        visit: int | None,
-    ) -> None:
-        self._set(
-            name=name,
-            op=op,
-            kind=kind,
-            value=value,
-            gradient=gradient,
-            inputs=inputs,
-            local=local,
-            visit=visit,
-        )
+# -------------------------------------------------------------------------------------------------- DOT
+
+
+def _quoted(text: str) -> str:
+    """A string of DOT, where "&" would begin an entity and a backslash an escape."""
+    text = _FORBIDDEN.sub("\ufffd", text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+    return '"' + text.replace("\r\n", "\\n").replace("\n", "\\n").replace("\r", "\\n") + '"'
+
+
+_DOT_SHAPES = {
+    "parameter": "peripheries=2",
+    "fed": 'style="rounded"',
+    "constant": 'style="dashed"',
+    "operation": 'style="solid"',
+}
+
+
+def graph_dot(cells: Sequence[Cell], title: str) -> str:
+    """The same as text for Graphviz: ``dot -Tsvg``."""
+    lines = [
+        "digraph {",
+        f"  graph [rankdir=LR, label={_quoted(title)}, labelloc=t, fontname=monospace]",
+        "  node [shape=box, fontname=monospace, fontsize=11]",
+        "  edge [fontname=monospace, fontsize=10]",
+    ]
+    for position, cell in enumerate(cells):
+        label = [f"{sign(cell.op)}  {cell.name}" if cell.op else cell.name]
+        label += [f"value {cell.value}"] if cell.value else []
+        label += [f"gradient {cell.gradient}"] if cell.gradient else []
+        label += [f"backward {cell.visit}"] if cell.visit else []
+        shape = _DOT_SHAPES[_KINDS[cell.kind][0]]
+        lines.append(f"  n{position} [label={_quoted(chr(10).join(label))}, {shape}]")
+    for position, cell in enumerate(cells):
+        for source, local in zip(cell.inputs, cell.local, strict=True):
+            label_of = f" [label={_quoted(local)}]" if local else ""
+            lines.append(f"  n{source} -> n{position}{label_of}")
+    return "\n".join([*lines, "}", ""])

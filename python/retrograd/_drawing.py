@@ -36,39 +36,55 @@ __all__ = ["Box", "Cell", "Layout", "Route", "graph_dot", "graph_svg", "layout"]
 
 MARGIN = 16.0
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_KINDS = {  # kind -> class of its box and what the legend says
-    "parameter": ("parameter", "parameter"),
-    "input": ("fed", "fed"),
-    "placeholder": ("fed", "fed"),
-    "constant": ("constant", "constant"),
-    "operation": ("operation", "operation"),
-}
-# Names and numbers are monospaced, so that their widths are known whatever the font. Colours: dark ink on a
-# card; purple and green for negative and positive gradients, which their sign and the word tell apart too.
+# Names and numbers are monospaced, so that their widths are known whatever the font. Negative and positive
+# gradients are purple and green; their sign and the word "gradient" say so too.
 _STYLE = """
-.rg-graph{--card:#fff;--ink:#1f2328;--soft:#59636e;--line:#6e7781;--leaf:#f3f4f6;--minus:#762a83;--plus:#1b7837;
-color-scheme:light dark}
-@media (prefers-color-scheme:dark){.rg-graph{--card:#14181f;--ink:#e6e8eb;--soft:#a2abb5;--line:#8b949e;
---leaf:#232a33;--minus:#c58fd6;--plus:#5fc77a}}
-.rg-graph text{font:11px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;
-fill:var(--ink)}
-.rg-graph .card{fill:var(--card)}
-.rg-graph .box{fill:var(--card);stroke:var(--ink);stroke-width:1.2}
-.rg-graph .fed,.rg-graph .constant{fill:var(--leaf)}
-.rg-graph .constant{stroke-dasharray:4 3}
-.rg-graph .inner{fill:none;stroke:var(--ink);stroke-width:.8}
-.rg-graph .heading{font-size:13px;font-weight:600}
-.rg-graph .sign{font-size:14px;font-weight:600}
-.rg-graph .head,.rg-graph .visit text,.rg-graph .note{font-size:9px;fill:var(--soft)}
-.rg-graph .visit circle{fill:none;stroke:var(--soft)}
-.rg-graph .leaf{font-weight:600}
-.rg-graph .minus{fill:var(--minus)}
-.rg-graph .plus{fill:var(--plus)}
-.rg-graph .wire{fill:none;stroke:var(--line);stroke-width:1.2}
-.rg-graph .halo{fill:none;stroke:var(--card);stroke-width:5}
-.rg-graph .arrow{fill:var(--line)}
-.rg-graph .local{font-style:italic}
-""".replace("\n", "")
+text{font:11px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:#1f2328}
+.card,.box{fill:#fff}
+.box,.inner{stroke:#1f2328;stroke-width:1.2}
+.fed,.constant{fill:#f3f4f6}
+.constant{stroke-dasharray:4 3}
+.inner{fill:none;stroke-width:.8}
+.heading{font-size:13px;font-weight:600}
+.sign{font-size:14px;font-weight:600}
+.leaf{font-weight:600}
+.local{font-style:italic}
+.head,.visit text{font-size:9px;fill:#59636e}
+.visit circle{fill:none;stroke:#59636e}
+.minus{fill:#762a83}
+.plus{fill:#1b7837}
+.wire{fill:none;stroke:#6e7781;stroke-width:1.2}
+.arrow{fill:#6e7781}
+.halo{fill:none;stroke:#fff;stroke-width:5}
+"""
+_DARK_STYLE = """
+text{fill:#e6e8eb}
+.card,.box{fill:#14181f}
+.box,.inner{stroke:#e6e8eb}
+.fed,.constant{fill:#232a33}
+.inner{fill:none}
+.head,.visit text{fill:#a2abb5}
+.visit circle{stroke:#a2abb5}
+.minus{fill:#c58fd6}
+.plus{fill:#5fc77a}
+.wire{stroke:#8b949e}
+.arrow{fill:#8b949e}
+.halo{stroke:#14181f}
+"""
+
+
+def _style() -> str:
+    """The rules, for elements of this picture alone: in a page they would hold for all others too."""
+    selector = re.compile("(^|,)([a-z.][a-z. ]*)(?=[,{])", re.MULTILINE)
+    light, dark = (
+        selector.sub(r"\1.rg-graph \2", rules).replace("\n", "") for rules in (_STYLE, _DARK_STYLE)
+    )
+    return f"<style>{light}@media (prefers-color-scheme:dark){{{dark}}}</style>"
+
+
+def _shape(cell: Cell) -> str:
+    """The kinds that a picture tells apart."""
+    return "fed" if cell.kind in ("input", "placeholder") else cell.kind
 
 
 def _escaped(text: str) -> str:
@@ -91,12 +107,12 @@ def _rectangle(box: Box, kind: str, radius: float) -> str:
     return f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="{_number(radius)}" class="{kind}"/>'
 
 
-def _frame(box: Box, kind: str) -> str:
+def _frame(box: Box, shape: str) -> str:
     """The border, which tells the kind: double, round, dashed or plain."""
-    if kind == "parameter":
+    if shape == "parameter":
         inner = Box(box.x + 2.5, box.y + 2.5, box.width - 5, box.height - 5)
         return _rectangle(box, "box parameter", 3) + _rectangle(inner, "inner", 1)
-    return _rectangle(box, f"box {kind}", {"fed": 12.0, "constant": 0.0}.get(kind, 3.0))
+    return _rectangle(box, f"box {shape}", {"fed": 12.0, "constant": 0.0}.get(shape, 3.0))
 
 
 def _visit(x: float, y: float, visit: int) -> str:
@@ -125,7 +141,7 @@ def _tooltip(cell: Cell) -> str:
 def _cell_svg(cell: Cell, box: Box) -> str:
     op, name = signed_name(cell)
     left, right = box.x + PAD, box.x + box.width - PAD
-    parts = [_tooltip(cell), _frame(box, _KINDS[cell.kind][0])]
+    parts = [_tooltip(cell), _frame(box, _shape(cell))]
     shift = 0.0
     if op:
         parts.append(_text(left, box.y + 18, op, "sign"))
@@ -183,8 +199,8 @@ def _edges_svg(cells: Sequence[Cell], routes: Sequence[Route]) -> str:
 def _legend_items(cells: Sequence[Cell]) -> list[tuple[float, str, str]]:
     """Width of the sign, the sign drawn at (0, 0) with its middle at y = 0, and what it means."""
     items = []
-    for kind in dict.fromkeys(_KINDS[cell.kind] for cell in cells):
-        items.append((26.0, _frame(Box(0.0, -8.0, 26.0, 16.0), kind[0]), kind[1]))
+    for shape in dict.fromkeys(map(_shape, cells)):
+        items.append((26.0, _frame(Box(0.0, -8.0, 26.0, 16.0), shape), shape))
     if any(cell.gradient for cell in cells):
         signs = _text(0, 4, "−", "minus") + _text(11, 4, "+", "plus")
         items.append((18.0, signs, "gradient: d result / d node"))
@@ -231,7 +247,7 @@ def graph_svg(cells: Sequence[Cell], title: str, description: str) -> str:
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="rg-graph" role="img" {size} ',
             f'viewBox="0 0 {_number(width)} {_number(height)}">',
-            f"<title>{_escaped(title)}</title><desc>{_escaped(description)}</desc><style>{_STYLE}</style>",
+            f"<title>{_escaped(title)}</title><desc>{_escaped(description)}</desc>{_style()}",
             _rectangle(Box(0.0, 0.0, width, height), "card", 6),
             _text(MARGIN, MARGIN + 13, heading, "heading") if heading else "",
             f'<g class="graph" transform="translate({_number(shift)} {_number(top)})">',
@@ -273,7 +289,7 @@ def graph_dot(cells: Sequence[Cell], title: str) -> str:
         label += [f"value {cell.value}"] if cell.value else []
         label += [f"gradient {cell.gradient}"] if cell.gradient else []
         label += [f"backward {cell.visit}"] if cell.visit else []
-        shape = _DOT_SHAPES[_KINDS[cell.kind][0]]
+        shape = _DOT_SHAPES[_shape(cell)]
         lines.append(f"  n{position} [label={_quoted(chr(10).join(label))}, {shape}]")
     for position, cell in enumerate(cells):
         for source, local in zip(cell.inputs, cell.local, strict=True):

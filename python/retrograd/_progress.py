@@ -168,9 +168,10 @@ class _Notebook:
         self._handle: Any = None
         self._epochs = epochs
         self._whole = 0
+        self._done = 0.0
         self._head = ""
         self._logs: dict[str, str] = {}
-        self._shown = -1.0
+        self._shown = 0.0
         self._started = perf_counter()
 
     def begin(self, epoch: int, last: int) -> None:
@@ -178,29 +179,31 @@ class _Notebook:
 
     def update(self, done: int, total: int, loss: float) -> None:
         self._logs["loss"] = f"{loss:.4g}"
-        self._show(self._whole + done / total)
+        self._done = self._whole + done / total
+        self._show()
 
     def end(self, logs: Mapping[str, float]) -> None:
         self._logs = _numbers(logs)
         self._whole += 1
-        self._show(float(self._whole))
+        self._done = float(self._whole)
+        self._show()
 
     def close(self) -> None:
         if self._head:
-            self._show(float(self._whole), last=True)
+            self._draw(_clock(perf_counter() - self._started))
 
-    def _show(self, done: float, last: bool = False) -> None:
+    def _show(self) -> None:
         now = perf_counter()
-        if not last and self._handle is not None and now - self._shown < self.PAUSE:
-            return
-        self._shown = now
-        passed = now - self._started
-        clock = _clock(passed)
-        if not last and done > 0:
-            clock += f", {_clock(passed * (self._epochs - done) / done)} left"
+        if self._handle is None or now - self._shown >= self.PAUSE:
+            self._shown = now
+            passed = now - self._started
+            left = passed * (self._epochs - self._done) / max(self._done, 1e-9)
+            self._draw(f"{_clock(passed)}, {_clock(left)} left")
+
+    def _draw(self, clock: str) -> None:
         numbers = "  ".join(f"{name} {value}" for name, value in self._logs.items())
         line = f"{self._head}  {numbers}  {clock}"
-        bundle = {"text/plain": line, "text/html": _bar_html(done / self._epochs, line)}
+        bundle = {"text/plain": line, "text/html": _bar_html(self._done / self._epochs, line)}
         if self._handle is None:
             self._handle = self._display(bundle, raw=True, display_id=True)
         else:
@@ -220,6 +223,7 @@ def _bar_html(part: float, line: str) -> str:
     fill = f"width:{100 * part:.1f}%;height:100%;background:currentColor;opacity:.6"
     return (
         '<div style="font-variant-numeric:tabular-nums;white-space:pre-wrap">'
-        f'<span style="{frame};border:1px solid currentColor"><span style="display:block;{fill}"></span></span>'
+        f'<span style="{frame};border:1px solid currentColor">'
+        f'<span style="display:block;{fill}"></span></span>'
         f"{escape(line)}</div>"
     )

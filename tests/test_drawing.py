@@ -158,6 +158,7 @@ def test_the_numbers_and_marks_of_every_node_are_there() -> None:
     assert root.get("role") == "img"
     _, _, width, height = map(float, root.get("viewBox", "").split())
     assert (width, height) == (float(root.get("width", "")), float(root.get("height", "")))
+    assert f"min-width:{0.75 * width:.0f}px" in root.get("style", "")  # smaller could not be read
     assert [(child.tag, child.text) for child in root][:2] == [
         (f"{SVG}title", "A line"),
         (f"{SVG}desc", "Forward and backward of a line."),
@@ -250,14 +251,19 @@ def test_a_leaf_stands_next_to_its_consumer() -> None:
     assert boxes[0].x == boxes[1].x < boxes[3].x == boxes[2].x < boxes[5].x < boxes[7].x < boxes[8].x
 
 
-def test_few_crossings() -> None:
-    """Two separate chains that are given interleaved do not cross."""
-    cells = [leaf("a"), leaf("b")]
-    for i in range(5):
-        cells += [operation(f"p{i}", "tanh", (2 * i,)), operation(f"q{i}", "tanh", (2 * i + 1,))]
+def test_chains_do_not_cross() -> None:
+    """Three separate chains that are given in another order at every step."""
+    draw = random.Random(2)
+    cells, tips = [leaf(name) for name in "abc"], [0, 1, 2]
+    chains: list[list[int]] = [[0], [1], [2]]
+    for step in range(6):
+        for k in draw.sample(range(3), 3):
+            cells.append(operation(f"{step}{k}", "tanh", (tips[k],)))
+            tips[k] = len(cells) - 1
+            chains[k].append(tips[k])
     boxes = layout(cells).boxes
-    above = {boxes[2 * i].y < boxes[2 * i + 1].y for i in range(6)}
-    assert len(above) == 1
+    orders = {tuple(sorted(range(3), key=lambda k, i=i: boxes[chains[k][i]].y)) for i in range(7)}
+    assert len(orders) == 1
 
 
 def test_no_nodes_and_one_node() -> None:

@@ -242,11 +242,13 @@ def graph_svg(cells: Sequence[Cell], title: str, description: str) -> str:
     width, top = inner + 2 * MARGIN, MARGIN + (30.0 if heading else 0.0)
     height = top + drawn.height + 28.0 + legend_height + MARGIN - 8.0
     size = f'width="{_number(width)}" height="{_number(height)}"'
+    # a narrow page may shrink it as long as it can be read; then it scrolls, where the page lets it
+    style = f"max-width:100%;min-width:{0.75 * width:.0f}px;height:auto"
     shift = MARGIN + (inner - drawn.width) / 2
     return "".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="rg-graph" role="img" {size} ',
-            f'viewBox="0 0 {_number(width)} {_number(height)}">',
+            f'viewBox="0 0 {_number(width)} {_number(height)}" style="{style}">',
             f"<title>{_escaped(title)}</title><desc>{_escaped(description)}</desc>{_style()}",
             _rectangle(Box(0.0, 0.0, width, height), "card", 6),
             _text(MARGIN, MARGIN + 13, heading, "heading") if heading else "",

@@ -12,7 +12,6 @@ import numpy as np
 from retrograd import _core
 from retrograd._arguments import integer, nearest, seed_of, unknown
 from retrograd._core import direct_predict
-from retrograd._html import paragraphs_html, table_html
 from retrograd.data import match_inputs
 from retrograd.errors import ArgumentError, DTypeError, GraphError, ShapeError, StateError
 from retrograd.graph import Node, shape_text
@@ -249,6 +248,8 @@ class Summary:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
+        from retrograd._html import paragraphs_html, table_html
+
         head = ("layer", "output shape", "activation", "parameters", "multiply-adds", "RMS of weights")
         rows = [
             (name, shape, activation, f"{count:,}", f"{cost:,}", rms)

@@ -61,12 +61,14 @@ MODULES = [
     "schedules optim",
     "stream",
     "data",
+    "_html",
     "model",
+    "_curve",
     "history _progress callbacks stop",
     "_feed",
     "trainer",
     "_trace _check datasets",
-    "_drawing _symbolic",
+    "_layout _drawing _symbolic",
     "_evaluation _explain _what_if _diagnose _cost",
     "plot",
     "__init__",
@@ -533,7 +535,7 @@ def test_no_drawers_for_odds_and_ends() -> None:
 
 
 # Whose pages a file may point to.
-HOSTS = {"doi.org", "github.com", "keepachangelog.com", "semver.org", "arxiv.org"}
+HOSTS = {"doi.org", "github.com", "keepachangelog.com", "semver.org", "arxiv.org", "www.w3.org"}
 
 
 def test_files_speak_of_the_project_alone() -> None:

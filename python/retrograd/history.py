@@ -89,3 +89,8 @@ class History:
         parts += [f"best epoch {self.best_epoch}"] if self.best_epoch else []
         parts += [f"stopped: {self.stop_reason}"] if self.stop_reason else []
         return f"<History: {'; '.join(parts)}>"
+
+    def _repr_html_(self) -> str:
+        from retrograd._curve import history_html
+
+        return history_html(self)

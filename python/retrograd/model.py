@@ -201,15 +201,19 @@ class Summary:
             (f"{name} (input)", shape_text(node.shape), 0, 0)
             for name, node in zip(model._core.input_names, model.inputs, strict=True)
         ]
+        self._extra = [("", "")] * len(self.rows)  # activation and RMS of weights, for the wider table
         for info in infos:
             title = info.name + (f" (x{info.calls})" if info.calls > 1 else "")
             if info.kind not in info.name:
                 title += f" ({info.kind})"
             count = sum(sizes[name] for name in info.parameters.values())
             self.rows.append((title, shape_text(info.output_shape), count, info.cost))
+            weights = [model.parameters[name] for role, name in info.parameters.items() if "bias" not in role]
+            self._extra.append((_activation(model, info), _rms(weights)))
         for name, size in sizes.items():
             if name not in in_layers:
                 self.rows.append((f"{name} (variable)", str(model.parameters[name].shape), size, 0))
+                self._extra.append(("", _rms([model.parameters[name]])))
         self.parameters: int = sum(sizes.values())
         self.frozen: int = sum(size for name, size in sizes.items() if name in frozen)
         self.cost: int = sum(row[3] for row in self.rows)
@@ -244,15 +248,31 @@ class Summary:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from html import escape
+        from retrograd._html import paragraphs_html, table_html
 
-        rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{escape(shape)}</td><td>{count:,}</td><td>{cost:,}</td></tr>"
-            for name, shape, count, cost in self.rows
-        )
-        head = "<tr><th>layer</th><th>output shape</th><th>parameters</th><th>multiply-adds</th></tr>"
-        totals = "<br>".join(map(escape, self._totals()))
-        return f"<table>{head}{rows}</table><p>{totals}</p>"
+        head = ("layer", "output shape", "activation", "parameters", "multiply-adds", "RMS of weights")
+        rows = [
+            (name, shape, activation, f"{count:,}", f"{cost:,}", rms)
+            for (name, shape, count, cost), (activation, rms) in zip(self.rows, self._extra, strict=True)
+        ]
+        table = table_html(head, rows, words=3)
+        return f'<div style="overflow-x:auto">{table}{paragraphs_html(self._totals(), True)}</div>'
+
+
+def _activation(model: Model, info: LayerInfo) -> str:
+    """What leads from z to a, as far as it has a name."""
+    z, a = info.nodes.get("z"), info.nodes.get("a")
+    if z and a and z != a:
+        node = model._core.node(a)
+        return node.op if [model._core.name_of(k) for k in node.inputs] == [z] else "function"
+    return str(info.config.get("activation", ""))
+
+
+def _rms(arrays: list[Array]) -> str:
+    """The root mean square over all of them; "" for no numbers."""
+    size = sum(array.size for array in arrays)
+    total = sum(float(np.linalg.norm(array)) ** 2 for array in arrays)
+    return f"{(total / size) ** 0.5:.3g}" if size else ""
 
 
 def _bytes(size: int) -> str:

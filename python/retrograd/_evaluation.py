@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Graph", "GraphNode"]
 
 JACOBIAN_LIMIT = 32_768  # numbers of a local derivative that is no elementwise array
+TEXT_LIMIT = 18  # letters that a box of the picture has room for
 
 # Operations of which element i of the result depends on element i of each operand alone. ("linear" is the
 # affine map of a layer in the core; the activation of that name is "identity".)
@@ -478,6 +479,10 @@ class Graph:
     def _repr_svg_(self) -> str:
         return self.to_svg()
 
+    def _repr_html_(self) -> str:
+        # a notebook shrinks a wide picture until it cannot be read; here it scrolls
+        return f'<div style="overflow-x: auto">{self.to_svg()}</div>'
+
     def __repr__(self) -> str:
         leaves = [node.name for node in self.nodes if node.kind not in ("operation", "constant")]
         return f"<Graph {self.result.name}({', '.join(leaves)}): {len(self.nodes)} nodes>"
@@ -488,9 +493,12 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     array = np.asarray(value)
-    if array.size > 4:
-        return f"{array.shape}"
-    return np.array2string(array, formatter={"all": "{:.4g}".format}, separator=", ").replace("\n", "")
+    if array.size <= 4:
+        style = {"all": "{:.4g}".format}
+        shown = np.array2string(array, formatter=style, separator=", ", max_line_width=1000)
+        if len(shown) <= TEXT_LIMIT:
+            return shown
+    return f"shape {array.shape}"
 
 
 def _local_text(node: GraphNode, k: int) -> str:

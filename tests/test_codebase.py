@@ -53,7 +53,7 @@ PUBLIC_HEADERS = {
 
 # A module imports what stands before it, within a line too. `retrograd._core` is the extension.
 MODULES = [
-    "_core errors _arguments init",
+    "_core errors _arguments _table init",
     "graph ops",
     "activations layers",
     "losses metrics",

@@ -12,6 +12,7 @@ import numpy as np
 from retrograd import _core
 from retrograd._arguments import integer, nearest, seed_of, unknown
 from retrograd._core import direct_predict
+from retrograd._table import bytes_text, html_table, text_table
 from retrograd.data import match_inputs
 from retrograd.errors import ArgumentError, DTypeError, GraphError, ShapeError, StateError
 from retrograd.graph import Node, shape_text
@@ -189,6 +190,9 @@ def call_name(info: LayerInfo, role: str, call: int) -> str:
     return f"{info.name}@{call}{first.removeprefix(info.name)}" if call and first else first
 
 
+_COLUMNS = ("layer", "output shape", "parameters", "multiply-adds")
+
+
 class Summary:
     """What a model is made of, as a table: ``print(net.summary())``."""
 
@@ -222,46 +226,27 @@ class Summary:
 
     def _totals(self) -> list[str]:
         trained = f", {self.frozen:,} of them frozen" if self.frozen else ""
-        parts = ", ".join(f"{name} {_bytes(size)}" for name, size in self.memory.items())
+        parts = ", ".join(f"{name} {bytes_text(size)}" for name, size in self.memory.items())
         return [
             f"{self.parameters:,} parameters{trained}, {self.dtype}; {self.cost:,} multiply-adds for a "
             "sample",
-            f"memory for a batch of {self.batch_size}: {_bytes(sum(self.memory.values()))}: {parts}",
+            f"memory for a batch of {self.batch_size}: {bytes_text(sum(self.memory.values()))}: {parts}",
         ]
 
+    def _cells(self) -> list[tuple[str, str, str, str]]:
+        return [(name, shape, f"{count:,}", f"{cost:,}") for name, shape, count, cost in self.rows]
+
     def __str__(self) -> str:
-        head = ("layer", "output shape", "parameters", "multiply-adds")
-        rows = [(name, shape, f"{count:,}", f"{cost:,}") for name, shape, count, cost in self.rows]
-        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(4)]
-
-        def line(row: tuple[str, str, str, str]) -> str:
-            left = f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}"
-            return f"{left}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}"
-
-        rule = "-" * (sum(widths) + 6)
-        return "\n".join([line(head), rule, *map(line, rows), rule, *self._totals()])
+        head, rule, *rows = text_table(_COLUMNS, self._cells(), left=2)
+        return "\n".join([head, rule, *rows, rule, *self._totals()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         from html import escape
 
-        rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{escape(shape)}</td><td>{count:,}</td><td>{cost:,}</td></tr>"
-            for name, shape, count, cost in self.rows
-        )
-        head = "<tr><th>layer</th><th>output shape</th><th>parameters</th><th>multiply-adds</th></tr>"
         totals = "<br>".join(map(escape, self._totals()))
-        return f"<table>{head}{rows}</table><p>{totals}</p>"
-
-
-def _bytes(size: int) -> str:
-    value = float(size)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} GB"
+        return f"{html_table(_COLUMNS, self._cells())}<p>{totals}</p>"
 
 
 # The model whose weights a parameter's (or buffer's) node stands for, as long as that model lives.

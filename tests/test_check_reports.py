@@ -158,7 +158,7 @@ def test_a_failure_beside_corners(monkeypatch: pytest.MonkeyPatch) -> None:
     net = rg.Sequential(
         [
             rg.Input(3),
-            rg.Dense(2, activation="relu", weight_init=np.array([[1.0, 1.0, 1.0], [1.0, 2.0, 3.0]])),
+            rg.Dense(2, activation="relu", weight_init=np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 1.0]])),
             rg.Dense(2, weight_init=np.ones((2, 2))),
         ]
     )

@@ -299,8 +299,8 @@ def _reason(report: GradientReport, smooth: list[Worst], stops: list[str]) -> tu
         hint += f"; all of {worst.parameter} is {factor:.4g} times what it should be"
     return "derivative", (
         f"Backpropagation does not compute the derivative of this loss: {hint}. If smaller weights and "
-        f"inputs do not mend it (a loss may bend within {STEP:g}), an operation's backward is wrong: please report "
-        "it."
+        f"inputs do not mend it (a loss may bend within {STEP:g}), an operation's backward is wrong: please "
+        "report it."
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache, cached_property
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from retrograd.errors import ArgumentError, NonFiniteError
 from retrograd.graph import Input
 from retrograd.layers import Dense
 from retrograd.model import Model, Sequential, Summary, call_name
-from retrograd.optim import SGD
+from retrograd.optim import SGD, resolve
 from retrograd.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -355,9 +356,8 @@ def cost(net: Model | Trainer, batch_size: int = 256) -> Cost:
     if not isinstance(model, Model):
         raise ArgumentError(f"cost: expected a Model or a Trainer, got {type(model).__name__}")
     copy = model.copy()
-    copy._core.set_frozen(model.frozen, True)
     loss: Any = [losses.HalfSquaredError() for _ in model.outputs]
-    weights, optimizer = None, SGD()
+    weights, optimizer = None, resolve("cost", "sgd")
     if isinstance(net, Trainer):
         optimizer = net.optimizer
         parts = net._objective.losses
@@ -488,10 +488,8 @@ def _forward_cost(trainer: Trainer) -> int:
     copy._core.set_frozen(list(copy.parameters), True)
     objective = trainer._objective
     frozen = Trainer(copy, objective.losses, "sgd", loss_weights=objective.weights)
-    try:
+    with suppress(NonFiniteError):  # the plan is there all the same
         frozen._core.forward(*_random_data(frozen, 4), None)
-    except NonFiniteError:
-        pass  # the plan is there all the same
     count: int = frozen.plan()["cost"]
     return count
 
@@ -501,7 +499,7 @@ def _random_data(trainer: Trainer, batch: int) -> tuple[list[Array], list[Array]
     rng = np.random.default_rng(0)
     model = trainer.model
     tables = {
-        name: info.config["count"]
+        name: cast("int", info.config["count"])
         for info in model._core.layers()
         for given in info.inputs
         for name in given

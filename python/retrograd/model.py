@@ -657,7 +657,8 @@ class Model:
         """A table of layers, output shapes, parameters, cost and memory; print it, or let a notebook show it.
 
         ``summary().memory`` has the bytes of the parameters, their gradients, buffers, and what a prediction
-        of ``batch_size`` rows takes. Training takes more: ``trainer.summary()``.
+        of ``batch_size`` rows takes. Training takes more: ``trainer.summary()``. Backward's multiply-adds,
+        bytes and time of a step: ``rg.cost(net)``.
 
         Raises
         ------

@@ -66,7 +66,7 @@ MODULES = [
     "trainer",
     "_trace _check datasets",
     "_drawing _symbolic",
-    "_evaluation _explain _what_if _diagnose _cost",
+    "_evaluation _explain _what_if _diagnose _machine _cost",
     "plot",
     "__init__",
     "cli",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import retrograd as rg
-from retrograd import _cost
+from retrograd import _cost, _machine
 from rows import LAYERS, OPERATIONS, Row
 
 BATCH = 32
@@ -133,7 +133,7 @@ def test_predicted_and_measured_are_of_one_size() -> None:
     )
     ratios = []
     for _ in range(5):  # other processes may have had the processor
-        _cost.machine.cache_clear()
+        _machine.machine.cache_clear()
         cost = rg.cost(net, 128)
         ratios.append(cost.ratio)
         if 0.2 < ratios[-1] < 5.0:
@@ -143,14 +143,14 @@ def test_predicted_and_measured_are_of_one_size() -> None:
     assert cost.predicted.step > cost.predicted.forward > 0.0
     assert cost.bounds["dense_0"] in ("arithmetic", "memory")
     assert set(cost.bounds.values()) <= {"arithmetic", "memory", "overhead"}
-    assert cost.predicted.step == pytest.approx(sum(cost.seconds.values()) + _cost._fixed().step)
+    assert cost.predicted.step == pytest.approx(sum(cost.seconds.values()) + _machine.smallest().step)
 
 
 @pytest.mark.usefixtures("no_repeats")
 def test_bounds_and_seconds_follow_the_rates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_cost, "machine", lambda dtype, threads: _cost.Machine(dtype, threads, 1e9, 1e10))
-    monkeypatch.setattr(_cost, "_copy_rate", lambda size: 2e9)
-    monkeypatch.setattr(_cost, "_fixed", lambda: _cost.Seconds(1e-6, 3e-6))
+    monkeypatch.setattr(_cost, "machine", lambda dtype, threads: _machine.Machine(dtype, threads, 1e9, 1e10))
+    monkeypatch.setattr(_cost, "copy_rate", lambda size: 2e9)
+    monkeypatch.setattr(_cost, "smallest", lambda: _machine.Seconds(1e-6, 3e-6))
     cost = rg.cost(dense(), BATCH)
     for layer in cost.layers:
         arithmetic, memory = (layer.forward + layer.backward) / 1e9, layer.bytes / 2e9
@@ -164,14 +164,14 @@ def test_bounds_and_seconds_follow_the_rates(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_machine_is_measured_once() -> None:
-    machine = _cost.machine("float64", 1)
-    assert machine is _cost.machine("float64", 1)
+    machine = _machine.machine("float64", 1)
+    assert machine is _machine.machine("float64", 1)
     assert (machine.dtype, machine.threads) == ("float64", 1)
     assert 1e7 < machine.multiply_adds < 1e13
     assert 1e7 < machine.bytes < 1e13
     assert "a second (float64, 1 thread)" in str(machine)
-    assert _cost._copy_rate(1) == _cost._copy_rate(2**16)
-    assert _cost._copy_rate(2**40) == machine.bytes
+    assert _machine.copy_rate(1) == _machine.copy_rate(2**16)
+    assert _machine.copy_rate(2**40) == machine.bytes
 
 
 @pytest.mark.usefixtures("no_repeats")

@@ -3,74 +3,28 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import cache, cached_property
-from time import perf_counter
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from retrograd import losses
 from retrograd._arguments import Record, integer, unknown
-from retrograd._core import available_threads
-from retrograd._table import bytes_text, html_table, text_table
+from retrograd._machine import Machine, Seconds, copy_rate, machine, median_time, smallest
+from retrograd._table import bytes_text, count_text, html_table, text_table
 from retrograd.errors import ArgumentError, NonFiniteError
-from retrograd.graph import Input
-from retrograd.layers import Dense
-from retrograd.model import Model, Sequential, Summary, call_name
-from retrograd.optim import SGD, resolve
+from retrograd.model import Model, Summary, call_name
+from retrograd.optim import resolve
 from retrograd.trainer import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from retrograd._core import Array, LayerInfo
     from retrograd.graph import Node
 
-__all__ = ["Cost", "LayerCost", "Machine", "Seconds", "cost", "machine"]
+__all__ = ["Cost", "LayerCost", "cost"]
 
-PRODUCT = 512  # rows and columns of the matrices whose product is timed
-FAR = 2**26  # bytes that lie in no cache
 MEASURE = 0.2  # seconds that each of forward and step is repeated for
 REST = "operations and loss"
-
-
-class Machine(Record):
-    """The roofline: what this machine does at most, measured with the library's own kernels.
-
-    Attributes
-    ----------
-    dtype, threads
-        For which this holds.
-    multiply_adds
-        A second, in the product of two matrices of 512 rows and columns, by one thread or all of them.
-    bytes
-        A second, read and written, in a copy of 64 MiB.
-    """
-
-    dtype: str
-    threads: int
-    multiply_adds: float
-    bytes: float
-
-    def __init__(self, dtype: str, threads: int, multiply_adds: float, bytes: float) -> None:
-        self._set(dtype=dtype, threads=threads, multiply_adds=multiply_adds, bytes=bytes)
-
-    def __str__(self) -> str:
-        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return (
-            f"{_count(self.multiply_adds)} multiply-adds and {bytes_text(self.bytes)} a second "
-            f"({self.dtype}, {threads})"
-        )
-
-
-class Seconds(Record):
-    """Of a prediction and of a training step."""
-
-    forward: float
-    step: float
-
-    def __init__(self, forward: float, step: float) -> None:
-        self._set(forward=forward, step=step)
 
 
 class LayerCost(Record):
@@ -189,7 +143,7 @@ class Cost:
     @cached_property
     def _rates(self) -> tuple[float, float]:
         """Multiply-adds, and bytes of what a step's memory would take to copy, a second."""
-        return self.machine.multiply_adds, _copy_rate(sum(self.memory.values()))
+        return self.machine.multiply_adds, copy_rate(sum(self.memory.values()))
 
     def _time(self, multiply_adds: int, size: int) -> float:
         arithmetic, memory = self._rates
@@ -203,7 +157,7 @@ class Cost:
         Memory time is by the rate at which as many bytes are copied as the step's memory has, for what lies
         in a cache is nearer.
         """
-        fixed = _fixed()
+        fixed = smallest()
         forward = sum(self._time(layer.forward, layer.forward_bytes) for layer in self.layers)
         step = sum(self.seconds.values())
         return Seconds(forward + fixed.forward, step + fixed.step)
@@ -218,7 +172,7 @@ class Cost:
         """Layer -> what bounds it: ``"arithmetic"``, ``"memory"``, or ``"overhead"`` where both take less
         than its even share of the smallest step."""
         arithmetic, memory = self._rates
-        share = _fixed().step / len(self.layers)
+        share = smallest().step / len(self.layers)
         found = {}
         for layer in self.layers:
             times = {
@@ -240,8 +194,8 @@ class Cost:
         """
         x, y = self._data
         model = self._trainer.model
-        forward = _median(lambda: model._core.predict(x, self.batch_size, 0, None), MEASURE)
-        return Seconds(forward, _median(lambda: self._trainer.step(x, y), MEASURE))
+        forward = median_time(lambda: model._core.predict(x, self.batch_size, 0, None), MEASURE)
+        return Seconds(forward, median_time(lambda: self._trainer.step(x, y), MEASURE))
 
     @property
     def ratio(self) -> float:
@@ -254,12 +208,12 @@ class Cost:
         predicted, measured = self.predicted, self.measured
         return [
             f"a training step of {self.batch_size} samples, {self.dtype}: "
-            f"{_count(self.forward)} + {_count(self.backward)} multiply-adds (forward + backward), "
+            f"{count_text(self.forward)} + {count_text(self.backward)} multiply-adds (forward + backward), "
             f"{bytes_text(self.bytes)} moved, {bytes_text(sum(self.memory.values()))} taken",
             f"predicted {_time_text(predicted.step)}, measured {_time_text(measured.step)}: "
             f"ratio {self.ratio:.2g}; prediction alone {_time_text(predicted.forward)}, measured "
             f"{_time_text(measured.forward)}",
-            f"this machine: {self.machine}; the smallest step takes {_time_text(_fixed().step)}",
+            f"this machine: {self.machine}; the smallest step takes {_time_text(smallest().step)}",
         ]
 
     def _cells(self) -> list[list[str]]:
@@ -267,8 +221,8 @@ class Cost:
         return [
             [
                 layer.name if layer.kind in layer.name else f"{layer.name} ({layer.kind})",
-                _count(layer.forward),
-                _count(layer.backward),
+                count_text(layer.forward),
+                count_text(layer.backward),
                 bytes_text(layer.bytes),
                 bytes_text(layer.memory),
                 f"{layer.intensity:.2g}",
@@ -282,9 +236,10 @@ class Cost:
         return "\n".join([*self._title(), "", *text_table(_COLUMNS, self._cells())])
 
     def __repr__(self) -> str:
+        total = count_text(self.forward + self.backward)
         return (
-            f"<Cost of a step of {self.batch_size}: {_count(self.forward + self.backward)} multiply-adds, "
-            f"{bytes_text(self.bytes)} moved; print it for times>"
+            f"<Cost of a step of {self.batch_size}: {total} multiply-adds, {bytes_text(self.bytes)} moved; "
+            "print it for times>"
         )
 
     def _repr_html_(self) -> str:
@@ -520,80 +475,6 @@ def _random_data(trainer: Trainer, batch: int) -> tuple[list[Array], list[Array]
         else:
             y.append(rng.integers(0, 2, shape).astype(model.dtype))
     return x, y
-
-
-# --------------------------------------------------------------------------------------------------- clock
-
-
-@cache
-def machine(dtype: str = "float32", threads: int = 0) -> Machine:
-    """Measure the machine's roofline; once a process for each dtype and number of threads (0: all)."""
-    threads = threads or available_threads()
-    net = Sequential([Input(PRODUCT), Dense(PRODUCT, use_bias=False)], dtype=dtype)
-    x = [np.ones((PRODUCT, PRODUCT), dtype)]
-    out = [np.empty_like(x[0])]
-
-    def best_of(members: int) -> float:
-        return min(_times(lambda: net._core.predict(x, PRODUCT, members, out), 0.06))
-
-    # beside busy processes several threads may be slower than one
-    best = min(best_of(members) for members in {1, threads})
-    return Machine(dtype, threads, PRODUCT**3 / best, _copy_rate(FAR))
-
-
-def _copy_rate(size: int) -> float:
-    """Bytes a second, read and written, in a copy of an array to another that fill ``size`` together."""
-    bits = min(max(int(size) - 1, 2**16 - 1).bit_length(), FAR.bit_length() - 1)
-    return _copy_rate_of(2**bits)
-
-
-@cache
-def _copy_rate_of(size: int) -> float:
-    source = np.ones(size // 16)
-    target = np.zeros_like(source)
-    repeat = max(1, 2**20 // size)
-
-    def copies() -> None:
-        for _ in range(repeat):
-            np.copyto(target, source)
-
-    return repeat * size / min(_times(copies, 0.03))
-
-
-@cache
-def _fixed() -> Seconds:
-    """What a prediction and a step take where there is next to nothing to compute."""
-    net = Sequential([Input(1), Dense(1)])
-    trainer = Trainer(net, "mse", SGD(0.0))
-    x, y = [np.ones((1, 1), np.float32)], [np.ones((1, 1), np.float32)]
-    return Seconds(
-        _median(lambda: net._core.predict(x, 1, 1, None), 0.01), _median(lambda: trainer.step(x, y), 0.01)
-    )
-
-
-def _times(run: Callable[[], object], seconds: float) -> list[float]:
-    """The times of repeated runs, at least 3, after one that is not counted."""
-    run()
-    times: list[float] = []
-    started = perf_counter()
-    while len(times) < 3 or perf_counter() - started < seconds:
-        before = perf_counter()
-        run()
-        times.append(perf_counter() - before)
-    return times
-
-
-def _median(run: Callable[[], object], seconds: float) -> float:
-    return float(np.median(_times(run, seconds)))
-
-
-def _count(number: float) -> str:
-    """1234567 -> "1.23 M"."""
-    for unit in ("", " k", " M", " G"):
-        if number < 1000:
-            return f"{number:.3g}{unit}"
-        number /= 1000
-    return f"{number:.3g} T"
 
 
 def _time_text(seconds: float) -> str:

@@ -190,7 +190,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
     import retrograd as rg
     from retrograd import _core
-    from retrograd._cost import machine
+    from retrograd._machine import machine
 
     found = ", ".join(
         name

@@ -54,14 +54,13 @@ PUBLIC_HEADERS = {
 
 # A module imports what stands before it, within a line too. `retrograd._core` is the extension.
 MODULES = [
-    "_core errors _arguments init",
+    "_core errors _arguments _table init",
     "graph ops",
     "activations layers",
     "losses metrics",
     "schedules optim",
     "stream",
     "data",
-    "_html",
     "model",
     "_curve",
     "history _progress callbacks stop",
@@ -69,7 +68,7 @@ MODULES = [
     "trainer",
     "_trace _check datasets",
     "_layout _drawing _symbolic",
-    "_evaluation _explain _what_if _diagnose _cost",
+    "_evaluation _explain _what_if _diagnose _machine _cost",
     "plot",
     "__init__",
     "cli",

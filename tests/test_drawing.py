@@ -211,7 +211,11 @@ def test_names_are_escaped() -> None:
 
 
 def test_long_texts_are_cut_and_stand_whole_in_the_tooltip() -> None:
-    name, value, local = "encoder.block_12.attention.weight", "0.123456789012345678", "1234567890.12345"
+    name, value, local = (
+        "encoder.block_12.attention.weight",
+        "0.123456789012345678",
+        "1234567890.123456789012345",
+    )
     cells = [leaf(name, value=value), operation("tanh_0", "tanh", (0,), (local,))]
     root = ElementTree.fromstring(graph_svg(cells, "", ""))
     texts = [t.text or "" for t in root.iter(f"{SVG}text")]

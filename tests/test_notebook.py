@@ -14,7 +14,7 @@ import pytest
 import retrograd as rg
 from retrograd import _progress
 from retrograd._curve import curve_svg
-from retrograd._html import table_html
+from retrograd._table import html_table
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(40, 6))
@@ -59,7 +59,7 @@ def assert_at_home_anywhere(html: str) -> None:
 
 
 def test_a_table_escapes_its_words_and_puts_numbers_to_the_right() -> None:
-    html = table_html(["<a>", "n"], [["&", "1"]])
+    html = html_table(["<a>", "n"], [["&", "1"]])
     assert cells(html) == [["<a>", "n"], ["&", "1"]]
     assert re.findall(r"<td style=[^>]*text-align:(\w+)", html) == ["left", "right"]
 

@@ -7,7 +7,7 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from retrograd._html import paragraphs_html, table_html
+from retrograd._table import html_paragraph, html_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -164,12 +164,10 @@ def history_html(history: History) -> str:
     return "".join(
         [
             '<div style="overflow-x:auto">',
-            paragraphs_html([_summary(history)]),
+            html_paragraph([_summary(history)]),
             curve_svg(losses, best) if history.epochs else "",
-            table_html(head, rows) if history.epochs else "",
-            paragraphs_html([f"and {layers} series of single parameters in .history"], True)
-            if layers
-            else "",
+            html_table(head, rows) if history.epochs else "",
+            html_paragraph([f"and {layers} series of single parameters in .history"], True) if layers else "",
             "</div>",
         ]
     )

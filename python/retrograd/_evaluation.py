@@ -488,14 +488,17 @@ class Graph:
         return f"<Graph {self.result.name}({', '.join(leaves)}): {len(self.nodes)} nodes>"
 
 
+def _short(number: float) -> str:
+    return f"{number:.4g}"
+
+
 def _text(value: Any) -> str:
     """A number, a few numbers, or the shape of many."""
     if value is None:
         return ""
     array = np.asarray(value)
     if array.size <= 4:
-        style = {"all": "{:.4g}".format}
-        shown = np.array2string(array, formatter=style, separator=", ", max_line_width=1000)
+        shown = str(np.vectorize(_short, otypes=[object])(array).tolist()).replace("'", "")
         if len(shown) <= TEXT_LIMIT:
             return shown
     return f"shape {array.shape}"

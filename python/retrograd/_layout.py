@@ -172,7 +172,7 @@ def signed_name(cell: Cell) -> tuple[str, str]:
 
 
 def number_rows(cell: Cell) -> list[tuple[str, str]]:
-    found = [("value", elided(cell.value, 16)), ("gradient", elided(cell.gradient, 16))]
+    found = [("value", elided(cell.value, 18)), ("gradient", elided(cell.gradient, 18))]
     return [(head, text) for head, text in found if text]
 
 
@@ -370,7 +370,7 @@ def _spread(wanted: list[float], weights: list[float], apart: list[float]) -> li
 
 def _edge_text(cell: Cell, operand: int, in_order: bool) -> str:
     """The local derivative, after the operand's number where the place of the edge would tell a wrong one."""
-    text = elided(cell.local[operand], 12)
+    text = elided(cell.local[operand], 24)
     if in_order:
         return text
     number = ("1st", "2nd", "3rd")[operand] if operand < 3 else f"{operand + 1}th"

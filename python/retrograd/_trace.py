@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrograd._arguments import unknown
-from retrograd._html import paragraphs_html, table_html
+from retrograd._table import html_paragraph, html_table
 from retrograd.model import call_name
 from retrograd.trainer import Trainer
 
@@ -180,10 +180,10 @@ class Trace:
                 first = name if what == next(iter(found)) else ""
                 parts = (array.min(), array.mean(), array.max())
                 rows.append([first, what, str(array.shape), *(f"{part:.4g}" for part in parts)])
-        table = table_html(["layer", "", "shape", "min", "mean", "max"], rows, words=2)
-        loss = paragraphs_html([f"loss {self.loss:.6g}"])
+        table = html_table(["layer", "", "shape", "min", "mean", "max"], rows, left=2)
+        loss = html_paragraph([f"loss {self.loss:.6g}"])
         more = len(self.layers) - SHOWN
-        rest = paragraphs_html([f"and {more} more layers; all of them: trace.layers"]) if more > 0 else ""
+        rest = html_paragraph([f"and {more} more layers; all of them: trace.layers"]) if more > 0 else ""
         return f'<div style="overflow-x:auto">{loss}{table}{rest}</div>'
 
 

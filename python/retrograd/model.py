@@ -12,6 +12,7 @@ import numpy as np
 from retrograd import _core
 from retrograd._arguments import integer, nearest, seed_of, unknown
 from retrograd._core import direct_predict
+from retrograd._table import bytes_text, html_paragraph, html_table, text_table
 from retrograd.data import match_inputs
 from retrograd.errors import ArgumentError, DTypeError, GraphError, ShapeError, StateError
 from retrograd.graph import Node, shape_text
@@ -189,6 +190,9 @@ def call_name(info: LayerInfo, role: str, call: int) -> str:
     return f"{info.name}@{call}{first.removeprefix(info.name)}" if call and first else first
 
 
+_COLUMNS = ("layer", "output shape", "parameters", "multiply-adds")
+
+
 class Summary:
     """What a model is made of, as a table: ``print(net.summary())``."""
 
@@ -226,37 +230,30 @@ class Summary:
 
     def _totals(self) -> list[str]:
         trained = f", {self.frozen:,} of them frozen" if self.frozen else ""
-        parts = ", ".join(f"{name} {_bytes(size)}" for name, size in self.memory.items())
+        parts = ", ".join(f"{name} {bytes_text(size)}" for name, size in self.memory.items())
         return [
             f"{self.parameters:,} parameters{trained}, {self.dtype}; {self.cost:,} multiply-adds for a "
             "sample",
-            f"memory for a batch of {self.batch_size}: {_bytes(sum(self.memory.values()))}: {parts}",
+            f"memory for a batch of {self.batch_size}: {bytes_text(sum(self.memory.values()))}: {parts}",
         ]
 
+    def _cells(self) -> list[tuple[str, str, str, str]]:
+        return [(name, shape, f"{count:,}", f"{cost:,}") for name, shape, count, cost in self.rows]
+
     def __str__(self) -> str:
-        head = ("layer", "output shape", "parameters", "multiply-adds")
-        rows = [(name, shape, f"{count:,}", f"{cost:,}") for name, shape, count, cost in self.rows]
-        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(4)]
-
-        def line(row: tuple[str, str, str, str]) -> str:
-            left = f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}"
-            return f"{left}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}"
-
-        rule = "-" * (sum(widths) + 6)
-        return "\n".join([line(head), rule, *map(line, rows), rule, *self._totals()])
+        head, rule, *rows = text_table(_COLUMNS, self._cells(), left=2)
+        return "\n".join([head, rule, *rows, rule, *self._totals()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from retrograd._html import paragraphs_html, table_html
-
         head = ("layer", "output shape", "activation", "parameters", "multiply-adds", "RMS of weights")
         rows = [
             (name, shape, activation, f"{count:,}", f"{cost:,}", rms)
             for (name, shape, count, cost), (activation, rms) in zip(self.rows, self._extra, strict=True)
         ]
-        table = table_html(head, rows, words=3)
-        return f'<div style="overflow-x:auto">{table}{paragraphs_html(self._totals(), True)}</div>'
+        table = html_table(head, rows, left=3)
+        return f'<div style="overflow-x:auto">{table}{html_paragraph(self._totals(), faint=True)}</div>'
 
 
 def _activation(model: Model, info: LayerInfo) -> str:
@@ -273,15 +270,6 @@ def _rms(arrays: list[Array]) -> str:
     size = sum(array.size for array in arrays)
     total = sum(float(np.linalg.norm(array)) ** 2 for array in arrays)
     return f"{(total / size) ** 0.5:.3g}" if size else ""
-
-
-def _bytes(size: int) -> str:
-    value = float(size)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} GB"
 
 
 # The model whose weights a parameter's (or buffer's) node stands for, as long as that model lives.
@@ -692,7 +680,8 @@ class Model:
         """A table of layers, output shapes, parameters, cost and memory; print it, or let a notebook show it.
 
         ``summary().memory`` has the bytes of the parameters, their gradients, buffers, and what a prediction
-        of ``batch_size`` rows takes. Training takes more: ``trainer.summary()``.
+        of ``batch_size`` rows takes. Training takes more: ``trainer.summary()``. Backward's multiply-adds,
+        bytes and time of a step: ``rg.cost(net)``.
 
         Raises
         ------

@@ -10,10 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import retrograd as rg
-
-matplotlib = pytest.importorskip("matplotlib")
-matplotlib.use("Agg")
-plt = pytest.importorskip("matplotlib.pyplot")
+from figures import plt, untouched  # noqa: F401
 
 
 def small(inputs: int = 2, outputs: int = 1) -> rg.Model:
@@ -247,7 +244,6 @@ def test_errors_are_sentences(call: Callable[[], Any], error: type[Exception], t
     with pytest.raises(error) as caught:
         call()
     assert text in str(caught.value)
-    plt.close("all")
 
 
 def test_matplotlib_is_imported_when_something_is_drawn() -> None:

@@ -76,10 +76,10 @@ def history(history: History | Trainer, metrics: Any = None, log: bool = False, 
     changes = _changes(values.get("lr"))
     panels = ["loss", *names]
     axes = _panels(ax, panels, len(changes) > 0)
-    lowest = np.nanmin([np.nanmin(row) for name in ("loss", "val_loss") for row in _finite(values, name)])
-    if log and lowest <= 0:
+    losses = np.concatenate([values[name] for name in ("loss", "val_loss") if name in values])
+    if log and (losses <= 0).any():
         raise ArgumentError(
-            f"history: log=True needs losses above 0, the lowest is {lowest:.4g}; leave log out"
+            f"history: log=True needs losses above 0, the lowest is {np.nanmin(losses):.4g}; leave log out"
         )
     epochs = np.arange(1, record.epochs + 1)
     for panel, name in zip(axes, [*panels, "lr"], strict=False):
@@ -97,10 +97,6 @@ def history(history: History | Trainer, metrics: Any = None, log: bool = False, 
     for panel in axes[:-1]:
         panel.label_outer()
     return axes[0]
-
-
-def _finite(values: dict[str, NDArray[np.float64]], name: str) -> list[NDArray[np.float64]]:
-    return [values[name]] if name in values and not np.isnan(values[name]).all() else []
 
 
 def _metrics(values: dict[str, NDArray[np.float64]], metrics: Any, ax: Any) -> list[str]:

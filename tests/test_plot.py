@@ -74,6 +74,7 @@ def test_history_on_given_axes(digits: rg.Trainer) -> None:
     assert one.get_ylabel() == "loss"  # a history does not know the loss
     assert rg.plot.history(digits.history, "accuracy", log=True, ax=[one, two]) is one
     assert (one.get_yscale(), two.get_ylabel()) == ("log", "accuracy")
+    assert (one.get_xlabel(), two.get_xlabel()) == ("epoch", "epoch")  # they stand side by side
     assert plt.get_fignums() == [figure.number]
 
 

@@ -93,9 +93,10 @@ def history(history: History | Trainer, metrics: Any = None, log: bool = False, 
         axes[0].set_yscale("log")
     _mark_best(axes[0], values, record.best_epoch)
     line_above(axes[0])
-    axes[-1].set_xlabel("epoch")
-    for panel in axes[:-1]:
-        panel.label_outer()
+    for panel in axes:
+        panel.set_xlabel("epoch")
+        if ax is None:  # given ones may stand side by side
+            panel.label_outer()
     return axes[0]
 
 

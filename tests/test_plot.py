@@ -328,6 +328,8 @@ def test_activation(name: Any, f: Callable[[float], float]) -> None:
         slope, [(f(float(one) + h) - f(float(one) - h)) / (2 * h) for one in z], atol=1e-8
     )
     assert ax.get_xlim() == (-2.0, 3.0)
+    title = name if isinstance(name, str) else "f"
+    assert [line.get_label() for line in ax.lines[2:]] == [f"{title}(z)", f"d {title} / dz"]
     assert_sound(ax)
 
 

@@ -175,6 +175,11 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "loss_landscape: the loss is the same at every point",
     ),
     (
+        lambda: rg.plot.loss_landscape(small(), X + 1, Y, "mse", radius=1e30, resolution=3),
+        rg.ArgumentError,
+        "loss_landscape: the loss is finite at 1 of 9 points only; choose a smaller radius",
+    ),
+    (
         lambda: rg.plot.loss_landscape(small(), X, Y, "mse", radius=0),
         rg.ArgumentError,
         "loss_landscape: radius: expected more than 0",

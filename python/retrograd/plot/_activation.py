@@ -54,7 +54,8 @@ def activation(
             f"activation: {known} takes all classes at once, so it is no curve over one z; "
             f"choose one of {', '.join(one for one in ACTIVATIONS if 'softmax' not in one)}"
         )
-    title = name if isinstance(name, str) else known or getattr(name, "__name__", "f")
+    own = getattr(name, "__name__", "")
+    title = name if isinstance(name, str) else own if own.isidentifier() else "f"
     z = np.linspace(low, high, POINTS)  # has 0 in the middle where the limits are symmetric
     if function is None:
         f, slope = _curves(z, lambda node: operation(known or "identity", node))

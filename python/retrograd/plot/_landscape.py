@@ -69,8 +69,8 @@ def loss_landscape(
     Raises
     ------
     ArgumentError
-        All weights are 0, the trajectory has other lengths, fewer than 2 vectors or no extent, or a number is
-        out of range.
+        All weights are 0, the trajectory has other lengths, fewer than 2 vectors or no extent, the loss is
+        the same or not finite wherever it was evaluated, or a number is out of range.
     ShapeError, DTypeError
         x or y does not fit.
     """
@@ -194,6 +194,11 @@ def _table(
 def _draw(ax: Any, ticks: Sequence[Vector], table: NDArray[np.float64], label: str) -> None:
     finite = table[np.isfinite(table)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+    if not high > low and len(finite) < table.size:
+        raise ArgumentError(
+            f"loss_landscape: the loss is finite at {len(finite)} of {table.size} points only; choose a "
+            "smaller radius"
+        )
     if not high > low:
         raise ArgumentError(
             "loss_landscape: the loss is the same at every point of the plane, so there is no contour to draw"

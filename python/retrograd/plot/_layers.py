@@ -172,7 +172,8 @@ def activations(trace: Trace, ax: Any = None) -> Any:
     Returns
     -------
     Axes
-        One row for each layer that has weights or an activation; each is scaled to its own highest bar.
+        One row for each layer that has weights or an activation; each is scaled to its own highest bar. All
+        share one scale of a: ``ax.set_xlim(0, 1)`` shows probabilities beside large activations.
 
     Raises
     ------

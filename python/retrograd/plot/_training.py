@@ -77,9 +77,10 @@ def history(history: History | Trainer, metrics: Any = None, log: bool = False, 
     panels = ["loss", *names]
     axes = _panels(ax, panels, len(changes) > 0)
     losses = np.concatenate([values[name] for name in ("loss", "val_loss") if name in values])
-    if log and (losses <= 0).any():
+    lowest = float(np.fmin.reduce(losses))  # NaN only where all are
+    if log and not lowest > 0:
         raise ArgumentError(
-            f"history: log=True needs losses above 0, the lowest is {np.nanmin(losses):.4g}; leave log out"
+            f"history: log=True needs losses above 0, the lowest is {lowest:.4g}; leave log out"
         )
     epochs = np.arange(1, record.epochs + 1)
     for panel, name in zip(axes, [*panels, "lr"], strict=False):

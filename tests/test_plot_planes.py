@@ -179,7 +179,7 @@ def test_confusion_matrix() -> None:
         (2, 2): "1\n100 %",
     }
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["cat", "dog", "cow"]
-    assert ax.get_title() == "5 of 7 right (71.4%)"
+    assert ax.get_title() == "5 of 7 right (71.4 %)"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "true class")
     assert_sound(ax)
 

@@ -81,7 +81,8 @@ def confusion_matrix(
     ax.set_yticks(range(count), names)
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class")
-    ax.set_title(f"{np.trace(counts):,} of {counts.sum():,} right ({np.trace(counts) / counts.sum():.1%})")
+    right, total = np.trace(counts), counts.sum()
+    ax.set_title(f"{right:,} of {total:,} right ({100 * right / total:.1f} %)")
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, label="share of the true class [%]")
     bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0", "25", "50", "75", "100"])
     return ax

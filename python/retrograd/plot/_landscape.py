@@ -87,7 +87,7 @@ def loss_landscape(
     else:
         directions, path, shares = _principal(center, trajectory)
         ticks = [_around(path[:, k], count) for k in range(2)]
-        names = [f"principal direction {k + 1} ({shares[k]:.0%} of the way)" for k in range(2)]
+        names = [f"principal direction {k + 1} ({100 * shares[k]:.0f} % of the way)" for k in range(2)]
     trainer = Trainer(model.copy(), loss, "sgd")
     table = _table(trainer, x, y, center, directions, *ticks)
     ax = axes_of("loss_landscape", ax, 6.2, 5.0)

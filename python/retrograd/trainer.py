@@ -213,6 +213,17 @@ class Trainer:
             self._seed,
         )
         model._links = self._objective.links()
+        self._given = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "param_groups": param_groups,
+            "l1": l1,
+            "l2": l2,
+            "clip_norm": clip_norm,
+            "clip_value": clip_value,
+            "threads": threads,
+            "seed": seed,
+        }
         self._history = History()
         self._stop_reason = ""
         self._running = False
@@ -230,6 +241,19 @@ class Trainer:
         if isinstance(parts[0], losses.CrossEntropy):
             return len(inputs[0].shape), (rank - 1,)
         return len(inputs[0].shape), (rank, 1) if shape[1:] == (1,) else (rank,)
+
+    def _twin(self, dtype: str) -> Trainer:
+        """A trainer of a copy of the model, in the same state: its next step is what this one's would be."""
+        twin = Trainer(self._model.copy(dtype=dtype), optimizer=self._optimizer, **self._given)
+        twin._core.iteration, twin._core.epoch = self._core.iteration, self._core.epoch
+        if self._plateau is not None:
+            twin._core.schedule_state = self._core.schedule_state
+        if twin.lr != self.lr:  # it was set
+            twin.lr = self.lr
+        for name, slots in twin.optimizer_state.items():
+            for slot, view in slots.items():
+                view[...] = self.optimizer_state[name][slot]
+        return twin
 
     # -------------------------------------------------------------------------------------- properties
 

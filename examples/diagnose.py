@@ -1,8 +1,8 @@
 """Would you have known? 108 networks, diagnosed after their first epoch and then trained to the end.
 
-2, 5, 10 or 20 layers with sigmoid, tanh or relu; initial weights ten times too small, right, or ten times too
-large; a learning rate of 1e-5, 0.1 or 10. All read the bundled digits. rg.diagnose sees each network after one
-epoch. How training ended is judged apart from it, by the loss, the accuracy and a pass in plain NumPy:
+2, 5, 10 or 20 layers with sigmoid, tanh or relu; initial weights ten times too small, right, or ten times
+too large; a learning rate of 1e-5, 0.1 or 10. All read the bundled digits. rg.diagnose sees each network
+after its first epoch. How training ended is judged apart from it, by the accuracy and a pass in plain NumPy:
 
     exploding     it stopped with numbers that are no longer finite
     healthy       it reads 80 % of the digits right

@@ -143,9 +143,7 @@ class Diagnosis:
         from html import escape
 
         head, *rows = self._table()
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-        )
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         titles = "".join(f"<th>{escape(cell)}</th>" for cell in head)
         items = "".join(
             f"<li><b>{escape(f.name)}</b>: {escape(f.text)} {escape(f.remedy)}</li>" for f in self.findings
@@ -167,7 +165,8 @@ def diagnose(
     From one layer to the one before it, the size of delta changes by two factors,
 
         RMS delta_l / RMS delta_(l+1) = weight gain * slope gain,
-        weight gain = RMS(W^T delta_(l+1)) / RMS delta_(l+1),  slope gain = RMS delta_l / RMS(W^T delta_(l+1)),
+        weight gain = RMS(W^T delta_(l+1)) / RMS delta_(l+1),
+        slope gain = RMS delta_l / RMS(W^T delta_(l+1)),
 
     and by a third where a normalisation, a pooling or a skip connection lies between. All numbers come from
     one trace of a float64 copy of the network, so that nothing underflows; neither the network nor the
@@ -207,21 +206,22 @@ def diagnose(
     places = sites(model)
     if not places:
         raise ArgumentError(
-            "diagnose: the model has no layer with a pre-activation z (Dense, Conv2D, LSTM, ...)"
+            "diagnose: the model has no layer with a pre-activation z (Dense, Conv2D, Embedding, LSTM, ...)"
         )
     trace = trainer.trace(x, y, sample_weight)
     weights = {name: value.copy() for name, value in model.parameters.items()}
-    overflow = ""
+    overflow, after = "", math.nan
     if trained:
         try:
             trainer.step(x, y, sample_weight)
+            after = trainer.forward(x, y, sample_weight)
         except NonFiniteError as error:
             overflow = str(error)
     updates = {name: model.parameters[name] - weights[name] for name in weights} if trained else {}
     layers = _reports(places, trace, weights, updates)
     spread = _spread(trace)
     history = net_or_trainer.history if isinstance(net_or_trainer, Trainer) else None
-    seen = Situation(layers, trace.loss, spread, trained, overflow, history)
+    seen = Situation(layers, trace.loss, after, spread, overflow, history)
     optimizer = repr(trainer.optimizer) if trained else ""
     return Diagnosis(layers, findings(seen, thresholds), trace.loss, optimizer, thresholds)
 
@@ -279,9 +279,7 @@ def _reports(
     return tuple(made)
 
 
-def _gains(
-    place: Site, deltas: Mapping[str, Array], size: Mapping[str, float]
-) -> tuple[float, float, float]:
+def _gains(place: Site, deltas: Mapping[str, Array], size: Mapping[str, float]) -> tuple[float, float, float]:
     """Weight gain, slope gain and what else there is between this layer's z and the next one's."""
     z, u, a = (rms(deltas.get(node)) for node in (place.z, place.u, place.a))
     slope = _over(u, a)

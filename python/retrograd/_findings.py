@@ -24,7 +24,7 @@ VANISHING = "vanishing"
 STILL = "not learning"
 
 _SHOWN = 8  # units that a sentence names one by one
-_SHRINKING = 0.5  # a mean slope gain below this is the activation's doing: ReLU has 0.71, sigmoid at most 0.25
+_SHRINKING = 0.5  # a mean slope gain below this is the activation's doing: sigmoid's is 0.25 at most
 
 
 class Thresholds(Record):
@@ -44,7 +44,8 @@ class Thresholds(Record):
         where the first step destroys the first layers.
     overshoot
         RMS of one update over RMS of the weights: from 1 on, a step is as long as the weights themselves and
-        nothing that was learned remains. 1e-3 is usual, 0.1 is much.
+        little that was learned remains. 1e-3 is usual, 0.1 is much. Only where the loss does not fall by it:
+        weights that begin at 0 take such steps and are none the worse.
     dead
         The share of a layer's units that pass nothing for any sample. ReLU networks that learn lose up to a
         half in narrow layers; more than 0.6 is a bottleneck that grows.
@@ -230,9 +231,7 @@ class Finding(Record):
         text: str,
         remedy: str,
     ) -> None:
-        self._set(
-            name=name, layers=layers, numbers=numbers, threshold=threshold, text=text, remedy=remedy
-        )
+        self._set(name=name, layers=layers, numbers=numbers, threshold=threshold, text=text, remedy=remedy)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.text} {self.remedy}"
@@ -243,8 +242,8 @@ class Situation(Record):
 
     layers: tuple[LayerReport, ...]
     loss: float
+    after: float  # the loss after one more update; NaN where none was tried
     spread: float  # of the outputs over the samples, relative to their size
-    trained: bool  # by a trainer, so that updates are known
     overflow: str  # what the trial step said, if it was not finite
     past: tuple[float, ...]  # the losses of the epochs so far
     ended: str  # why the last fit ended
@@ -253,8 +252,8 @@ class Situation(Record):
         self,
         layers: tuple[LayerReport, ...],
         loss: float,
+        after: float,
         spread: float,
-        trained: bool,
         overflow: str,
         history: History | None,
     ) -> None:
@@ -262,8 +261,8 @@ class Situation(Record):
         self._set(
             layers=layers,
             loss=loss,
+            after=after,
             spread=spread,
-            trained=trained,
             overflow=overflow,
             past=tuple(value for value in losses if not math.isnan(value)),
             ended=history.stop_reason if history is not None else "",
@@ -301,15 +300,16 @@ def _exploding(seen: Situation, limits: Thresholds) -> list[Finding]:
         worst = max(large, key=lambda name: large[name])
         text = (
             f"The error grows on its way back: RMS delta of {worst} is {large[worst]:.3g} times that of the "
-            f"last layer ({_listed(large)}; limit {limits.exploding:g})."
+            f"last layer (limit {limits.exploding:g}); it is so in {_listed(large)}."
         )
         found.append(Finding(EXPLODING, tuple(large), large, limits.exploding, text, _smaller(seen, large)))
     steps = {v.name: v.update_ratio for v in seen.layers if _finite(v.update_ratio) >= limits.overshoot}
-    if steps:
+    if steps and not seen.after < seen.loss:  # weights that begin at 0 may take long steps
         worst = max(steps, key=lambda name: steps[name])
         text = (
             f"One update changes the weights of {worst} by {steps[worst]:.3g} times their size "
-            f"({_listed(steps)}; limit {limits.overshoot:g})."
+            f"(limit {limits.overshoot:g}), and the loss goes from {seen.loss:.4g} to {seen.after:.4g}; it is "
+            f"so in {_listed(steps)}."
         )
         remedy = (
             f"Divide the learning rate by {_round_up(steps[worst] / 1e-2)}, for updates near 1 % of the "
@@ -362,7 +362,7 @@ def _saturated(seen: Situation, limits: Thresholds) -> list[Finding]:
     kinds = sorted({layer.activation for layer in layers})
     text = (
         f"{flat[worst]:.0%} of the outputs of {worst} lie on the flat ends of its activation "
-        f"({_listed(flat)}; limit {limits.saturated:.0%}), where it passes next to no gradient."
+        f"(limit {limits.saturated:.0%}), where it passes next to no gradient; it is so in {_listed(flat)}."
     )
     remedy = (
         f"Make the weights of {_listed(flat)} smaller (weight_init='glorot_uniform'; their RMS is "
@@ -381,8 +381,8 @@ def _vanishing(seen: Situation, limits: Thresholds) -> list[Finding]:
     weight, slope = _mean_gains(seen, small)
     text = (
         f"The error fades on its way back: RMS delta of {worst} is {small[worst]:.1e} of that of the last "
-        f"layer ({_listed(small)}; limit {limits.vanishing:g}). A layer keeps {weight:.2f} of it by its "
-        f"weights and {slope:.2f} by the slope of its activation."
+        f"layer (limit {limits.vanishing:g}); it is so in {_listed(small)}. A layer multiplies it by "
+        f"{weight:.2g} through its weights and by {slope:.2g} through the slope of its activation."
     )
     kinds = sorted({v.activation for v in seen.layers if v.name in small and v.activation})
     if slope < _SHRINKING:
@@ -488,5 +488,5 @@ def _listed(names: Sequence[str] | dict[str, float]) -> str:
     """ "dense_0, dense_1", or the first and the last of many."""
     known = list(names)
     if len(known) > 3:
-        return f"{known[0]} ... {known[-1]}, {len(known)} layers"
+        return f"{known[0]}, ..., {known[-1]} ({len(known)} layers)"
     return ", ".join(known)

@@ -17,7 +17,8 @@ from retrograd.model import call_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from retrograd._core import Array
+    from retrograd._core import Array, LayerInfo, Trainer32, Trainer64
+    from retrograd._feed import Ready
     from retrograd.model import Model
 
 # Beyond these outputs the slope is below 6 % of its largest (sigmoid: 12 %): the unit hardly learns.
@@ -33,6 +34,7 @@ OWN = "own"  # a function of one's own, made of several operations
 RECURRENT = ("lstm", "gru", "simple_rnn")
 FLAT = 0.05  # of a function of one's own: a slope below this counts as saturated
 FADED = 0.01  # of the functions that fade: a unit whose slope is below this for all samples is dead
+_WEIGHTS = ("weight", "weight_ih", "out_proj.weight")  # the role of W
 
 _BETWEEN = ("batch_norm", "layer_norm", "rms_norm", "add", "dropout")  # may stand before the activation
 
@@ -128,16 +130,20 @@ class Flow(Record):
 
 
 def sites(model: Model) -> list[Site]:
-    """Every call of every layer that has a pre-activation, in the order of the graph."""
+    """Every call of every layer that has a pre-activation, in the order of the graph.
+
+    What an Embedding or a MultiHeadAttention puts out is linear in its table, or in its last weights, and
+    counts as z.
+    """
     core = model._core
-    infos = [(info, call) for info in core.layers() for call in range(info.calls) if "z" in info.nodes]
+    infos = [(info, call) for info in core.layers() for call in range(info.calls) if _role(info)]
     nodes = {name: core.node(name) for name in core.node_names}
     readers: dict[str, list[str]] = {name: [] for name in nodes}
     for name, node in nodes.items():
         for given in node.inputs:
             readers[core.name_of(given)].append(name)
     owners = {
-        call_name(info, "z", call): info.name + (f"@{call}" if call else "") for info, call in infos
+        call_name(info, _role(info), call): info.name + (f"@{call}" if call else "") for info, call in infos
     }
     activations = set(_core.op_list("activation")) - {"linear"}
 
@@ -171,11 +177,66 @@ def sites(model: Model) -> list[Site]:
 
     made = []
     for info, call in infos:
-        z = call_name(info, "z", call)
-        u, a, name = activation(call_name(info, "a", call), z)
-        weight = info.parameters.get("weight") or info.parameters.get("weight_ih", "")
+        z, own = call_name(info, _role(info), call), call_name(info, "a", call)
+        u, a, name = activation("" if own == z else own, z)
+        weight = next((info.parameters[role] for role in _WEIGHTS if role in info.parameters), "")
         made.append(Site(owners[z], info.kind, weight, z, u, a, name, *following(a)))
     return made
+
+
+class Probe:
+    """What ``fit(record="layers")`` adds to an epoch: one look at every layer, with the same rows each time.
+
+    Parameters
+    ----------
+    model
+        What is trained.
+    trained
+        The parameters that are not frozen.
+    """
+
+    def __init__(self, model: Model, trained: list[str]) -> None:
+        self._model = model
+        self._trained = trained
+        self._sites = sites(model)
+
+    def names(self) -> list[str]:
+        """The keys of the history, norms of the core included."""
+        by_parameter = ("gradient_norm", "update_norm", "update_ratio")
+        by_layer = ("delta_rms", "activation_mean", "activation_std")
+        return [
+            *(f"{what}/{name}" for what in by_parameter for name in self._trained),
+            *(f"{what}/{site.name}" for what in by_layer for site in self._sites),
+            *(f"saturated/{site.name}" for site in self._sites if site.saturates),
+            *(f"dead/{site.name}" for site in self._sites if site.dies),
+        ]
+
+    def look(self, core: Trainer32 | Trainer64, rows: Ready, norms: Mapping[str, float]) -> dict[str, float]:
+        """The numbers behind those names, but for the norms, which are given."""
+        found = {}
+        for name in self._trained:
+            weight = self._model.parameters[name]
+            size, update = rms(weight) * math.sqrt(weight.size), norms[f"update_norm/{name}"]
+            found[f"update_ratio/{name}"] = update / size if size > 0 else math.inf if update > 0 else 0.0
+        x, y, weights = rows
+        _, values, deltas, _ = core.trace(x, y, weights if weights is not None and weights.any() else None)
+        for site in self._sites:
+            flow = measure(site, values, deltas)
+            found[f"delta_rms/{site.name}"] = flow.delta_rms
+            found[f"activation_mean/{site.name}"] = flow.activation_mean
+            found[f"activation_std/{site.name}"] = flow.activation_std
+            if site.saturates:
+                found[f"saturated/{site.name}"] = flow.saturated
+            if site.dies and flow.dead is not None:
+                found[f"dead/{site.name}"] = len(flow.dead) / flow.units
+        return found
+
+
+def _role(info: LayerInfo) -> str:
+    """The role of the node that stands for z; "" for a layer that has none."""
+    if "z" in info.nodes:
+        return "z"
+    return "a" if info.kind in ("embedding", "multi_head_attention") else ""
 
 
 def rms(values: Array | None) -> float:

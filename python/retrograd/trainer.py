@@ -11,6 +11,7 @@ import numpy as np
 from retrograd import _core, data, losses, metrics, optim
 from retrograd._arguments import integer, real, seed_of, unknown
 from retrograd._feed import ArrayFeed, BatchFeed, Watch
+from retrograd._flow import Probe
 from retrograd._progress import progress_of
 from retrograd.callbacks import hooks
 from retrograd.errors import ArgumentError, ShapeError
@@ -633,7 +634,11 @@ class Trainer:
             ``{label: weight}``, one weight for each class, or ``"balanced"``. Multiplies sample_weight, but
             does not enter val_loss.
         record
-            ``"layers"``: the norm of every parameter's gradient and update as well.
+            ``"layers"``: for every parameter the norms of gradient and update, and RMS update / RMS weight
+            (``gradient_norm/dense_0.weight``, ``update_norm/``, ``update_ratio/``), means over the epoch;
+            for every layer, from one trace of 256 rows after the epoch, ``delta_rms/dense_0``,
+            ``activation_mean/``, ``activation_std/``, and the shares ``saturated/`` of its outputs and
+            ``dead/`` of its units. The 256 rows are the first of the first epoch. Training is not touched.
         callbacks
             Rules of :mod:`retrograd.stop`, objects of :mod:`retrograd.callbacks`, or anything with their
             methods.
@@ -677,7 +682,8 @@ class Trainer:
         listed = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
         keep = any(getattr(callback, "needs_outputs", False) for callback in listed)
         ticks = [callback.on_tick for callback in listed if hasattr(callback, "on_tick")]
-        self._monitors = self._names(validation is not None, record is not None)
+        probe = Probe(self._model, self._trained()) if record is not None else None
+        self._monitors = self._names(validation is not None, probe)
         if self._plateau is not None:
             monitored("ReduceOnPlateau", self._plateau.monitor, self)
 
@@ -690,7 +696,7 @@ class Trainer:
                 hook(self, {"epochs": count})
             while done < count and not self._stop_reason:
                 started = perf_counter()
-                row = self._epoch(feed, keep, record is not None, turns, ticks, bar, count - done)
+                row = self._epoch(feed, keep, probe, turns, ticks, bar, count - done)
                 if row is None:
                     break
                 if validation is not None:
@@ -724,7 +730,7 @@ class Trainer:
         self,
         feed: ArrayFeed | BatchFeed,
         keep: bool,
-        record: bool,
+        probe: Probe | None,
         turns: dict[str, list[Any]],
         ticks: list[Callable[[Trainer], None]],
         bar: Progress | None,
@@ -754,7 +760,7 @@ class Trainer:
         collect = keep or bool(self._metrics)
         watch = Watch(
             collect,
-            record,
+            probe is not None,
             on_iteration if turns["on_iteration_end"] else None,
             on_progress if bar is not None or ticks else None,
             lambda: bool(self._stop_reason),
@@ -776,10 +782,12 @@ class Trainer:
             row |= self._measure(result.targets, result.outputs)
         row |= {"lr": lr, "penalty": result.penalty, "gradient_norm": result.gradient_norm}
         row |= result.norms
+        if probe is not None and feed.sample is not None:
+            row |= probe.look(self._core, feed.sample, result.norms)
         row["samples_per_second"] = result.samples / passed if passed > 0 else math.inf
         return row
 
-    def _names(self, validation: bool, record: bool) -> list[str]:
+    def _names(self, validation: bool, probe: Probe | None) -> list[str]:
         """What an epoch's row will have, in the order of the history."""
         measured = [
             *_FIRST,
@@ -790,8 +798,7 @@ class Trainer:
             ),
         ]
         names = measured + ([f"val_{name}" for name in measured] if validation else [])
-        norms = [f"{what}/{name}" for what in ("gradient_norm", "update_norm") for name in self._trained()]
-        return names + list(_LAST[:3]) + (norms if record else []) + list(_LAST[3:])
+        return names + list(_LAST[:3]) + (probe.names() if probe is not None else []) + list(_LAST[3:])
 
     def _trained(self) -> list[str]:
         frozen = set(self._model.frozen)
@@ -827,7 +834,7 @@ class Trainer:
             raise ArgumentError(
                 "fit: the weights of all rows to train on are 0, so there is nothing to learn from"
             )
-        return ArrayFeed((x, y, weight), batch_size, shuffle, rows), validation
+        return ArrayFeed((x, y, weight), batch_size, shuffle, rows, self._seed), validation
 
     def _stream_feeds(
         self,

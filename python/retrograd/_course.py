@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import accumulate
-from statistics import median
+from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 from retrograd._arguments import Record, unknown
@@ -202,7 +202,7 @@ def verdict(history: Mapping[str, Sequence[float]]) -> RunVerdict:
 
     if len(rows) < 3:
         return say(TOO_FEW, f"{len(rows)} epochs with a {what} say little; train for at least 3.")
-    end = median(seen[-min(3, len(rows) - best) :])
+    end = median_low(seen[-min(3, len(rows) - best) :])
     rise, fall = end - seen[best], seen[0] - seen[best]
     if validated and rise > max(RISE * abs(seen[best]), FELT * fall) and train[-1] < train[best]:
         return say(
@@ -222,7 +222,7 @@ def verdict(history: Mapping[str, Sequence[float]]) -> RunVerdict:
         return say(
             TOO_FEW,
             f"the {what} was still falling: {gained / fall:.0%} of its whole fall, from {seen[0]:.4g} to "
-            f"{seen[best]:.4g}, came in the last {back} of {len(rows)} epochs.",
+            f"{seen[best]:.4g}, came in the last {f'{back} of ' if back > 1 else 'of '}{len(rows)} epochs.",
         )
     accuracy = history.get("accuracy", [math.nan])[-1]
     close = not validated or end <= (1 + GAP) * train[-1]

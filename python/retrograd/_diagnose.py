@@ -210,18 +210,18 @@ def diagnose(
         )
     trace = trainer.trace(x, y, sample_weight)
     weights = {name: value.copy() for name, value in model.parameters.items()}
-    overflow, after = "", math.nan
+    overflow, after = "", None
     if trained:
         try:
             trainer.step(x, y, sample_weight)
-            after = trainer.forward(x, y, sample_weight)
+            after = trainer.trace(x, y, sample_weight)
         except NonFiniteError as error:
             overflow = str(error)
     updates = {name: model.parameters[name] - weights[name] for name in weights} if trained else {}
-    layers = _reports(places, trace, weights, updates)
-    spread = _spread(trace)
+    layers = _reports(places, trace, after, weights, updates)
+    spread = _spread(trace if after is None else after)
     history = net_or_trainer.history if isinstance(net_or_trainer, Trainer) else None
-    seen = Situation(layers, trace.loss, after, spread, overflow, history)
+    seen = Situation(layers, trace.loss, math.nan if after is None else after.loss, spread, overflow, history)
     optimizer = repr(trainer.optimizer) if trained else ""
     return Diagnosis(layers, findings(seen, thresholds), trace.loss, optimizer, thresholds)
 
@@ -240,10 +240,15 @@ def _copy(given: Model | Trainer, loss: Any) -> Trainer:
 
 
 def _reports(
-    places: list[Site], trace: Trace, weights: Mapping[str, Array], updates: Mapping[str, Array]
+    places: list[Site],
+    trace: Trace,
+    after: Trace | None,
+    weights: Mapping[str, Array],
+    updates: Mapping[str, Array],
 ) -> tuple[LayerReport, ...]:
     deltas = trace.deltas
-    size = {place.name: rms(deltas.get(place.z)) for place in places}
+    size = _sizes(places, deltas)
+    later = _sizes(places, after.deltas if after is not None else {})
     behind = {place.name: place.next for place in places}
     made = []
     for place in places:
@@ -251,6 +256,7 @@ def _reports(
         gradient, weight = trace.gradients.get(place.weight), weights.get(place.weight)
         gradient_rms, weight_rms = rms(gradient), rms(weight)
         update = rms(updates[place.weight]) if place.weight in updates and gradient is not None else math.nan
+        last = _last(place.name, behind)
         back, act, other = _gains(place, deltas, size)
         made.append(
             LayerReport(
@@ -259,7 +265,8 @@ def _reports(
                 activation=place.activation,
                 units=flow.units,
                 delta_rms=flow.delta_rms,
-                delta_ratio=_over(flow.delta_rms, size[_last(place.name, behind)]),
+                delta_ratio=_over(flow.delta_rms, size[last]),
+                delta_ratio_after=_over(later[place.name], later[last]),
                 weight_gain=back,
                 slope_gain=act,
                 other_gain=other,
@@ -290,6 +297,10 @@ def _gains(place: Site, deltas: Mapping[str, Array], size: Mapping[str, float]) 
     if place.z != place.u:
         other *= _over(z, u)
     return _over(back, size[place.next]), slope, other
+
+
+def _sizes(places: list[Site], deltas: Mapping[str, Array]) -> dict[str, float]:
+    return {place.name: rms(deltas.get(place.z)) for place in places}
 
 
 def _last(name: str, behind: Mapping[str, str]) -> str:

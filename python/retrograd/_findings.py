@@ -39,6 +39,9 @@ class Thresholds(Record):
         still while the last one is done: of those networks the ones that learned had 1/60 and more, the ones
         that did not had 1/500 and less. It holds for Adam too: it makes steps of the usual size from tiny
         gradients, but where delta does not arrive, the input does not arrive either.
+    opening
+        A ratio of deltas that the next update makes 1.2 times larger is on its way up, and no finding: an
+        output layer may begin at 0. Where gradients vanish an update changes it by next to nothing.
     exploding
         The same ratio, the other way. A network of 10 layers with tanh that still learned had 25; 1,000 is
         where the first step destroys the first layers.
@@ -58,6 +61,9 @@ class Thresholds(Record):
     driven
         RMS gradient over RMS weight: a layer above 1e-3 is pulled somewhere, so that tiny steps, or a loss
         that does not fall, are no sign of having arrived.
+    same
+        RMS deviation of the outputs from their mean over the samples, over their RMS: below 1e-6, the
+        accuracy of float32, all samples get the same answer.
     flat
         The share by which the loss has to have fallen below that of the first epoch: less than 1 % in three
         epochs or more is none.
@@ -72,35 +78,41 @@ class Thresholds(Record):
     """
 
     vanishing: float
+    opening: float
     exploding: float
     overshoot: float
     dead: float
     saturated: float
     still: float
     driven: float
+    same: float
     flat: float
     learned: float
 
     def __init__(
         self,
         vanishing: float = 5e-3,
+        opening: float = 1.2,
         exploding: float = 1e3,
         overshoot: float = 1.0,
         dead: float = 0.6,
         saturated: float = 0.9,
         still: float = 1e-5,
         driven: float = 1e-3,
+        same: float = 1e-6,
         flat: float = 0.01,
         learned: float = 0.5,
     ) -> None:
         self._set(
             vanishing=real("Thresholds: vanishing", vanishing, 0.0, 1.0),
+            opening=real("Thresholds: opening", opening, 1.0),
             exploding=real("Thresholds: exploding", exploding, 1.0),
             overshoot=real("Thresholds: overshoot", overshoot, 0.0),
             dead=real("Thresholds: dead", dead, 0.0, 1.0),
             saturated=real("Thresholds: saturated", saturated, 0.0, 1.0),
             still=real("Thresholds: still", still, 0.0),
             driven=real("Thresholds: driven", driven, 0.0),
+            same=real("Thresholds: same", same, 0.0, 1.0),
             flat=real("Thresholds: flat", flat, 0.0, 1.0),
             learned=real("Thresholds: learned", learned, 0.0, 1.0),
         )
@@ -117,6 +129,8 @@ class LayerReport(Record):
         RMS of dL/dz over samples and units.
     delta_ratio
         That over the delta_rms of the last layer that can be reached from here.
+    delta_ratio_after
+        The same after the trainer's next update; NaN without a trainer.
     weight_gain
         RMS(W_next^T delta_next) / RMS delta_next, on the way back from the next layer.
     slope_gain
@@ -150,6 +164,7 @@ class LayerReport(Record):
     units: int
     delta_rms: float
     delta_ratio: float
+    delta_ratio_after: float
     weight_gain: float
     slope_gain: float
     other_gain: float
@@ -173,6 +188,7 @@ class LayerReport(Record):
         units: int,
         delta_rms: float,
         delta_ratio: float,
+        delta_ratio_after: float,
         weight_gain: float,
         slope_gain: float,
         other_gain: float,
@@ -308,8 +324,8 @@ def _exploding(seen: Situation, limits: Thresholds) -> list[Finding]:
         worst = max(steps, key=lambda name: steps[name])
         text = (
             f"One update changes the weights of {worst} by {steps[worst]:.3g} times their size "
-            f"(limit {limits.overshoot:g}), and the loss goes from {seen.loss:.4g} to {seen.after:.4g}; it is "
-            f"so in {_listed(steps)}."
+            f"(limit {limits.overshoot:g}), and the loss goes from {seen.loss:.4g} to {seen.after:.4g}; "
+            f"it is so in {_listed(steps)}."
         )
         remedy = (
             f"Divide the learning rate by {_round_up(steps[worst] / 1e-2)}, for updates near 1 % of the "
@@ -374,7 +390,11 @@ def _saturated(seen: Situation, limits: Thresholds) -> list[Finding]:
 
 
 def _vanishing(seen: Situation, limits: Thresholds) -> list[Finding]:
-    small = {v.name: v.delta_ratio for v in seen.layers if v.delta_ratio < limits.vanishing}
+    small = {
+        layer.name: layer.delta_ratio
+        for layer in seen.layers
+        if layer.delta_ratio < limits.vanishing and not _opening(layer, seen, limits)
+    }
     if not small or seen.learned(limits):
         return []
     worst = min(small, key=lambda name: small[name])
@@ -398,6 +418,23 @@ def _vanishing(seen: Situation, limits: Thresholds) -> list[Finding]:
     return [Finding(VANISHING, tuple(small), small, limits.vanishing, text, remedy)]
 
 
+def _opening(layer: LayerReport, seen: Situation, limits: Thresholds) -> bool:
+    """Whether the way back opens by itself: weights behind it that begin at 0 grow with the first steps."""
+    if layer.delta_ratio_after > limits.opening * layer.delta_ratio:
+        return True
+    by_name = {v.name: v for v in seen.layers}
+    while layer.next:
+        layer = by_name[layer.next]
+        if _begins(layer):
+            return True
+    return False
+
+
+def _begins(layer: LayerReport) -> bool:
+    """Whether its weights are all 0 and the next step changes that."""
+    return layer.weight_rms == 0.0 and layer.gradient_rms > 0.0
+
+
 def _still(seen: Situation, limits: Thresholds) -> list[Finding]:
     if seen.learned(limits):
         return []
@@ -413,13 +450,13 @@ def _still(seen: Situation, limits: Thresholds) -> list[Finding]:
         )
         remedy = f"Take a learning rate {factor}; updates of about 1e-3 of the weights are usual."
         return [Finding(STILL, tuple(steps), steps, limits.still, text, remedy)]
-    if seen.spread < 1e-6:
+    if seen.spread < limits.same and not any(map(_begins, seen.layers)):
         text = (
             f"The outputs are the same for all samples (they vary by {seen.spread:.1e} of their size), so "
             "nothing can be told apart."
         )
         remedy = "Look for inputs that are all equal, and begin with weight_init='auto'."
-        return [Finding(STILL, (), {"spread": seen.spread}, 1e-6, text, remedy)]
+        return [Finding(STILL, (), {"spread": seen.spread}, limits.same, text, remedy)]
     past = seen.past
     if len(past) > 2 and min(past) > (1 - limits.flat) * past[0] and driven:
         text = (

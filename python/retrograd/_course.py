@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from itertools import accumulate
-from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 from retrograd._arguments import Record, unknown
@@ -202,7 +201,8 @@ def verdict(history: Mapping[str, Sequence[float]]) -> RunVerdict:
 
     if len(rows) < 3:
         return say(TOO_FEW, f"{len(rows)} epochs with a {what} say little; train for at least 3.")
-    end = median_low(seen[-min(3, len(rows) - best) :])
+    last = sorted(seen[-min(3, len(rows) - best) :])
+    end = last[(len(last) - 1) // 2]
     rise, fall = end - seen[best], seen[0] - seen[best]
     if validated and rise > max(RISE * abs(seen[best]), FELT * fall) and train[-1] < train[best]:
         return say(

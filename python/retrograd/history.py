@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from retrograd import _course
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from retrograd._course import Phases, RunVerdict
 
 __all__ = ["History"]
 
@@ -56,7 +56,7 @@ class History:
         finite = [(value, epoch) for epoch, value in enumerate(values, 1) if not math.isnan(value)]
         return min(finite)[1] if finite else None
 
-    def phases(self) -> _course.Phases:
+    def phases(self) -> Phases:
         """The phases of the run, by how much of its whole fall the training loss has behind it.
 
         early: until 63 % (1 - 1/e, where a decay that were exponential has spent its time constant); middle:
@@ -70,9 +70,11 @@ class History:
         StateError
             There is no loss yet.
         """
-        return _course.phases(self.history)
+        from retrograd._course import phases
 
-    def verdict(self) -> _course.RunVerdict:
+        return phases(self.history)
+
+    def verdict(self) -> RunVerdict:
         """Whether the run was too short, too long, or right; prints as a sentence with its numbers.
 
         The first of these that holds, where v is the validation loss (the training loss where there is none,
@@ -95,7 +97,9 @@ class History:
         StateError
             There is no loss yet.
         """
-        return _course.verdict(self.history)
+        from retrograd._course import verdict
+
+        return verdict(self.history)
 
     def plot(self, *arguments: Any, **options: Any) -> Any:
         """``rg.plot.history(self, ...)``; needs matplotlib."""

@@ -11,7 +11,6 @@ import numpy as np
 from retrograd import _core, data, losses, metrics, optim
 from retrograd._arguments import integer, real, seed_of, unknown
 from retrograd._feed import ArrayFeed, BatchFeed, Watch
-from retrograd._flow import Probe
 from retrograd._progress import progress_of
 from retrograd.callbacks import hooks
 from retrograd.errors import ArgumentError, ShapeError
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from retrograd._core import Array, LossSpec, Trainer32, Trainer64
+    from retrograd._flow import Probe
     from retrograd._progress import Progress
     from retrograd._trace import Trace
     from retrograd.optim import Optimizer, ParamGroup
@@ -682,7 +682,7 @@ class Trainer:
         listed = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
         keep = any(getattr(callback, "needs_outputs", False) for callback in listed)
         ticks = [callback.on_tick for callback in listed if hasattr(callback, "on_tick")]
-        probe = Probe(self._model, self._trained()) if record is not None else None
+        probe = self._probe() if record is not None else None
         self._monitors = self._names(validation is not None, probe)
         if self._plateau is not None:
             monitored("ReduceOnPlateau", self._plateau.monitor, self)
@@ -799,6 +799,11 @@ class Trainer:
         ]
         names = measured + ([f"val_{name}" for name in measured] if validation else [])
         return names + list(_LAST[:3]) + (probe.names() if probe is not None else []) + list(_LAST[3:])
+
+    def _probe(self) -> Probe:
+        from retrograd._flow import Probe  # few runs are recorded layer by layer
+
+        return Probe(self._model, self._trained())
 
     def _trained(self) -> list[str]:
         frozen = set(self._model.frozen)

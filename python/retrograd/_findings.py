@@ -291,13 +291,9 @@ class Situation(Record):
 
 def findings(seen: Situation, limits: Thresholds) -> list[Finding]:
     """All findings, the most important first: a cause before what follows from it."""
-    found = [
-        *_exploding(seen, limits),
-        *_symmetric(seen),
-        *_dead(seen, limits),
-        *_saturated(seen, limits),
-        *_vanishing(seen, limits),
-    ]
+    found = [*_exploding(seen, limits), *_symmetric(seen), *_dead(seen, limits), *_saturated(seen, limits)]
+    if not any(one.name == DEAD for one in found):  # nothing comes back through dead units: that says it all
+        found += _vanishing(seen, limits)
     return found or _still(seen, limits)
 
 
@@ -316,19 +312,19 @@ def _exploding(seen: Situation, limits: Thresholds) -> list[Finding]:
         worst = max(large, key=lambda name: large[name])
         text = (
             f"The error grows on its way back: RMS delta of {worst} is {large[worst]:.3g} times that of the "
-            f"last layer (limit {limits.exploding:g}); it is so in {_listed(large)}."
+            f"last layer (limit {limits.exploding:g}){_also(large)}."
         )
-        found.append(Finding(EXPLODING, tuple(large), large, limits.exploding, text, _smaller(seen, large)))
+        found.append(Finding(EXPLODING, tuple(large), large, limits.exploding, text, _smaller(seen, worst)))
     steps = {v.name: v.update_ratio for v in seen.layers if _finite(v.update_ratio) >= limits.overshoot}
     if steps and not seen.after < seen.loss:  # weights that begin at 0 may take long steps
         worst = max(steps, key=lambda name: steps[name])
         text = (
             f"One update changes the weights of {worst} by {steps[worst]:.3g} times their size "
-            f"(limit {limits.overshoot:g}), and the loss goes from {seen.loss:.4g} to {seen.after:.4g}; "
-            f"it is so in {_listed(steps)}."
+            f"(limit {limits.overshoot:g}), and the loss goes from {seen.loss:.4g} to {seen.after:.4g}"
+            f"{_also(steps)}."
         )
         remedy = (
-            f"Divide the learning rate by {_round_up(steps[worst] / 1e-2)}, for updates near 1 % of the "
+            f"Divide the learning rate by {_roughly(steps[worst] / 1e-2)}, for updates near 1 % of the "
             "weights, or limit the gradients: clip_norm=1."
         )
         found.append(Finding(EXPLODING, tuple(steps), steps, limits.overshoot, text, remedy))
@@ -378,13 +374,17 @@ def _saturated(seen: Situation, limits: Thresholds) -> list[Finding]:
     kinds = sorted({layer.activation for layer in layers})
     text = (
         f"{flat[worst]:.0%} of the outputs of {worst} lie on the flat ends of its activation "
-        f"(limit {limits.saturated:.0%}), where it passes next to no gradient; it is so in {_listed(flat)}."
+        f"(limit {limits.saturated:.0%}), where it passes next to no gradient{_also(flat)}."
     )
+    size = _span([layer.weight_rms for layer in layers])
+    start = (
+        f"begin {_listed(flat)} with smaller weights (weight_init='glorot_uniform'; their RMS is {size} now)"
+    )
+    # before the first epoch nothing but the start can be to blame
+    first = f"Divide the learning rate by 10 and {start}" if seen.past else start[0].upper() + start[1:]
     remedy = (
-        f"Make the weights of {_listed(flat)} smaller (weight_init='glorot_uniform'; their RMS is "
-        f"{_span([layer.weight_rms for layer in layers])}), scale the inputs to about -1 to 1, lower the "
-        f"learning rate if they were right at the start, put a BatchNorm before the activation, or use relu "
-        f"in place of {' and '.join(kinds)}."
+        f"{first}, scale the inputs to about -1 to 1, put a BatchNorm before the activation, or use relu in "
+        f"place of {' and '.join(kinds)}."
     )
     return [Finding(SATURATED, tuple(flat), flat, limits.saturated, text, remedy)]
 
@@ -398,22 +398,27 @@ def _vanishing(seen: Situation, limits: Thresholds) -> list[Finding]:
     if not small or seen.learned(limits):
         return []
     worst = min(small, key=lambda name: small[name])
-    weight, slope = _mean_gains(seen, small)
+    path = _path(seen, worst)
+    weight, slope = _mean_gains(path)
     text = (
         f"The error fades on its way back: RMS delta of {worst} is {small[worst]:.1e} of that of the last "
-        f"layer (limit {limits.vanishing:g}); it is so in {_listed(small)}. A layer multiplies it by "
+        f"layer (limit {limits.vanishing:g}){_also(small)}. A layer multiplies it by "
         f"{weight:.2g} through its weights and by {slope:.2g} through the slope of its activation."
     )
-    kinds = sorted({v.activation for v in seen.layers if v.name in small and v.activation})
     if slope < _SHRINKING:
+        layers = [layer for layer in path if layer.activation and layer.slope_gain < _SHRINKING]
+        kinds = sorted({layer.activation for layer in layers})
+        instead = "leaky_relu" if "relu" in kinds else "relu"
         remedy = (
-            f"It is the activation: use relu with weight_init='he_normal' in place of {' and '.join(kinds)}, "
-            f"or put a BatchNorm before it, in {_listed(small)}; skip connections help beyond 20 layers."
+            f"It is the activation: use {instead} with weight_init='he_normal' in place of "
+            f"{' and '.join(kinds)}, or put a BatchNorm before it, in {_listed([v.name for v in layers])}; "
+            "skip connections help beyond 20 layers."
         )
     else:
+        names = [layer.next for layer in path if _gain(layer) < _SHRINKING]
         remedy = (
-            f"It is the weights: begin {_listed(small)} with weight_init='auto' (about "
-            f"{_round_up(1 / max(weight * slope, 1e-9))} times larger), or put a BatchNorm behind each layer."
+            f"It is the weights: begin {_listed(names)} with weight_init='auto' (about "
+            f"{_roughly(1 / max(weight * slope, 1e-9))} times larger), or put a BatchNorm behind each layer."
         )
     return [Finding(VANISHING, tuple(small), small, limits.vanishing, text, remedy)]
 
@@ -422,12 +427,8 @@ def _opening(layer: LayerReport, seen: Situation, limits: Thresholds) -> bool:
     """Whether the way back opens by itself: weights behind it that begin at 0 grow with the first steps."""
     if layer.delta_ratio_after > limits.opening * layer.delta_ratio:
         return True
-    by_name = {v.name: v for v in seen.layers}
-    while layer.next:
-        layer = by_name[layer.next]
-        if _begins(layer):
-            return True
-    return False
+    behind = {v.next for v in _path(seen, layer.name)}
+    return any(_begins(v) for v in seen.layers if v.name in behind)
 
 
 def _begins(layer: LayerReport) -> bool:
@@ -443,7 +444,7 @@ def _still(seen: Situation, limits: Thresholds) -> list[Finding]:
     driven = max(pulls, default=0.0) > limits.driven
     fastest = max(steps.values(), default=math.nan)
     if driven and fastest < limits.still:
-        factor = f"{_round_up(1e-3 / fastest)} times larger" if fastest > 0 else "above 0"
+        factor = f"{_roughly(1e-3 / fastest)} times larger" if fastest > 0 else "above 0"
         text = (
             f"The largest update changes a layer by {fastest:.1e} of its weights (limit {limits.still:g}), "
             f"though the gradients pull: {max(pulls):.1e} of the weights at a rate of 1."
@@ -472,45 +473,61 @@ def _still(seen: Situation, limits: Thresholds) -> list[Finding]:
 
 def _calm(seen: Situation) -> str:
     steps = [layer.update_ratio for layer in seen.layers if math.isfinite(layer.update_ratio)]
-    factor = _round_up(max(steps) / 1e-2) if steps and max(steps) > 0.1 else "10"
+    factor = _roughly(max(steps) / 1e-2) if steps and max(steps) > 0.1 else "10"
     return (
         f"Begin again with a learning rate divided by {factor}, clip_norm=1, weight_init='auto' and inputs "
         "of about -1 to 1."
     )
 
 
-def _smaller(seen: Situation, large: dict[str, float]) -> str:
-    weight, slope = _mean_gains(seen, large)
+def _smaller(seen: Situation, worst: str) -> str:
+    path = _path(seen, worst)
+    weight, slope = _mean_gains(path)
+    names = [layer.next for layer in path if _gain(layer) > 1 / _SHRINKING]
     return (
         f"A layer multiplies it by {weight:.3g} through its weights and {slope:.2f} through its activation: "
-        f"begin {_listed(large)} with weight_init='auto' (about {_round_up(weight * slope)} times smaller), "
+        f"begin {_listed(names)} with weight_init='auto' (about {_roughly(weight * slope)} times smaller), "
         "or put a LayerNorm behind each layer; clip_norm=1 limits the damage."
     )
 
 
-def _mean_gains(seen: Situation, names: dict[str, float]) -> tuple[float, float]:
+def _path(seen: Situation, name: str) -> list[LayerReport]:
+    """The layers that the error passes on its way back to this one, this one first, without the last."""
+    by_name = {layer.name: layer for layer in seen.layers}
+    found = []
+    while by_name[name].next:
+        found.append(by_name[name])
+        name = by_name[name].next
+    return found
+
+
+def _gain(layer: LayerReport) -> float:
+    """What the error is multiplied by between the next layer and this one."""
+    return layer.weight_gain * layer.other_gain * layer.slope_gain
+
+
+def _mean_gains(path: Sequence[LayerReport]) -> tuple[float, float]:
     """The geometric means of weight gain (and what lies between) and slope gain of these layers."""
-    rows = [layer for layer in seen.layers if layer.name in names]
 
     def mean(values: Sequence[float]) -> float:
         usable = [math.log(value) for value in values if value > 0 and math.isfinite(value)]
         return math.exp(float(np.mean(usable))) if usable else 0.0
 
-    return mean([row.weight_gain * row.other_gain for row in rows]), mean([row.slope_gain for row in rows])
+    return mean([v.weight_gain * v.other_gain for v in path]), mean([v.slope_gain for v in path])
 
 
 def _finite(value: float) -> float:
     return value if math.isfinite(value) else 0.0
 
 
-def _round_up(factor: float) -> str:
-    """A factor to change something by, with one digit: 1.7 -> "2", 340 -> "400"."""
+def _roughly(factor: float) -> str:
+    """A factor to change something by, with one digit: 1.7 -> "2", 340 -> "300"."""
     if not math.isfinite(factor) or factor > 1e12:
         return "a million or more"
-    if factor <= 1:
+    if factor < 2:
         return "2"
     unit = 10.0 ** math.floor(math.log10(factor))
-    return f"{math.ceil(factor / unit) * unit:,.0f}"
+    return f"{round(factor / unit) * unit:,.0f}"
 
 
 def _span(values: Sequence[float]) -> str:
@@ -519,6 +536,11 @@ def _span(values: Sequence[float]) -> str:
         return "unknown"
     low, high = min(known), max(known)
     return f"{low:.2g}" if low == high else f"{low:.2g} to {high:.2g}"
+
+
+def _also(names: dict[str, float]) -> str:
+    """Where else, if there are several places."""
+    return f"; it is so in {_listed(names)}" if len(names) > 1 else ""
 
 
 def _listed(names: Sequence[str] | dict[str, float]) -> str:

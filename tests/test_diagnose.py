@@ -283,7 +283,7 @@ def test_exploding_by_the_weights() -> None:
     found = rg.diagnose(deep(10, "relu", 10.0), X, Y, "cross_entropy")
     assert found.verdict == "exploding"
     assert first(found).numbers["dense_0"] > 1e6
-    assert "weight_init='auto' (about 10 times smaller)" in first(found).remedy
+    assert "weight_init='auto' (about 9 times smaller)" in first(found).remedy
     assert "clip_norm=1" in first(found).remedy
 
 
@@ -324,6 +324,14 @@ def test_weights_that_begin_at_zero_may_take_long_steps() -> None:
         found = rg.diagnose(trainer, X, Y)
         assert found.healthy, (steps, found)
         trainer.step(X, Y)
+
+
+def test_a_long_step_that_lowers_the_loss_is_no_alarm() -> None:
+    layers = [rg.Dense(32, activation="relu"), rg.Dense(10, weight_init=rg.init.normal(1e-4))]
+    trainer = rg.Trainer(rg.Sequential([rg.Input(64), *layers]), "cross_entropy", rg.Adam(1e-3))
+    found = rg.diagnose(trainer, X, Y)
+    assert found["dense_1"].update_ratio > 5
+    assert found.healthy, found
 
 
 def test_dead_units_and_their_cure() -> None:

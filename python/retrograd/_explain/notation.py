@@ -5,7 +5,7 @@ Each class says how one piece is written; the walk over the tree, with its brack
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from html import escape
 from typing import ClassVar
 
@@ -71,13 +71,15 @@ LETTERS: dict[str, tuple[str, str, str]] = {
     "selu_scale": ("selu_scale", "λₛ", r"\lambda_s"),
     "selu_alpha": ("selu_alpha", "αₛ", r"\alpha_s"),
     "ghat": ("g_clipped", "ĝ", r"\hat{g}"),
+    "gdecay": ("g_decayed", "g̃", r"\tilde{g}"),
     "dot": ("dot", "c", "c"),
     "length": ("length_yhat", "‖ŷ‖", r"\lVert\hat{y}\rVert"),
     "target_length": ("length_y", "‖y‖", r"\lVert y\rVert"),
 }
+_MARKS = re.compile("[\u0300-\u036f]")
 _SUBSCRIPTS = str.maketrans("0123456789,", "₀₁₂₃₄₅₆₇₈₉‚")
 _SUPERSCRIPTS = str.maketrans("0123456789()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾")
-_SYMBOL_NAMES = {"m̂": ("m", "^"), "v̂": ("v", "^"), "ŷ": ("y", "^"), "ĝ": ("g", "^"), "ṽ": ("v", "~"), "x̄": ("x", "¯")}
+_SYMBOL_NAMES = {"m̂": ("m", "^"), "v̂": ("v", "^"), "ŷ": ("y", "^"), "ĝ": ("g", "^"), "ṽ": ("v", "~"), "x̄": ("x", "¯"), "g̃": ("g", "~")}
 
 
 class Digits:
@@ -275,7 +277,7 @@ def _between(texts: list[str], sign: str) -> list[str]:
 
 def width(text: str) -> int:
     """Columns that a text takes: marks above a letter take none."""
-    return sum(not unicodedata.combining(character) for character in text)
+    return len(text) - len(_MARKS.findall(text))
 
 
 def _marks(quantity: Quantity) -> tuple[str, str, tuple[str, str, str]]:

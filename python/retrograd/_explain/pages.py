@@ -97,10 +97,10 @@ def _html_table(table: Table, digits: Digits) -> str:
     ]
 
     def row(tag: str, cells: Sequence[Cell | Shown]) -> str:
-        written = [
-            f"<{tag}{' class="number"' if right else ''}>{_html_cell(cell, digits)}</{tag}>"
-            for cell, right in zip(cells, numeric, strict=True)
-        ]
+        written = []
+        for cell, right in zip(cells, numeric, strict=True):
+            side = ' class="number"' if right else ""
+            written.append(f"<{tag}{side}>{_html_cell(cell, digits)}</{tag}>")
         return f"<tr>{''.join(written)}</tr>"
 
     body = "".join(row("td", cells) for cells in table.rows)

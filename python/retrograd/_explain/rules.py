@@ -31,7 +31,7 @@ class Weight:
     slots, slots_new
         What the optimizer remembers of it, before and after.
     lr, decay
-        The learning rate and the weight decay that hold for it.
+        The learning rate and the weight decay that hold for it; factors of a group are plain numbers.
     t
         The number of this update, from 1.
     """
@@ -43,8 +43,8 @@ class Weight:
         g: Quantity,
         slots: dict[str, float],
         slots_new: dict[str, float],
-        lr: float,
-        decay: float,
+        lr: Expression,
+        decay: Quantity | Number,
         t: int,
     ) -> None:
         self.w = w
@@ -52,8 +52,8 @@ class Weight:
         self.g = g
         self.slots = slots
         self.slots_new = slots_new
-        self.lr = Quantity("eta", lr)
-        self.decay = Quantity("lambda", decay)
+        self.lr = lr
+        self.decay = decay
         self.t = Quantity("t", t)
 
     def named(self, letter: str, number: float, new: bool = False) -> Quantity:
@@ -294,9 +294,7 @@ def update_lines(optimizer: Optimizer, weight: Weight) -> list[Line]:
     lines = []
     apart = optimizer.name in ("adamw", "lion") or optimizer.__dict__.get("decoupled_weight_decay", False)
     if weight.decay.number and not apart:
-        line = derived(weight, "g", weight.g + weight.decay * weight.w)
-        if weight.g.letter == "g":  # it has a penalty in it already
-            line = Line(weight.named("g", line.quantity.number, True), line.formula)
+        line = derived(weight, "gdecay", weight.g + weight.decay * weight.w)
         weight.g = line.quantity
         lines.append(line)
     return lines + _RULES[optimizer.name](optimizer, weight)

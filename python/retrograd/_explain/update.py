@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retrograd._explain.expression import Expression, Quantity, call
+from retrograd._explain.expression import Expression, Number, Quantity, call
 from retrograd._explain.forward import loss_blocks
 from retrograd._explain.report import Block, Heading, Line, Lines, Section, Shown, Table, Text
 from retrograd._explain.rules import Weight, common_lines, meaning, update_lines
@@ -97,10 +97,10 @@ def _one(case: Case, stage: Stage, name: str, letter: str, index: tuple[int, ...
         line = Line(Quantity("ghat", clipped.value(), w.index, 0, w.layer), clipped)
         lines.append(line)
         g = line.quantity
-    lr_scale, decay = _group(case, name)
+    lr, decay = _group(case, name)
     slots = {slot: float(array[index]) for slot, array in case.state_before.get(name, {}).items()}
     slots_new = {slot: float(array[index]) for slot, array in case.state_after.get(name, {}).items()}
-    weight = Weight(w, w_new, g, slots, slots_new, case.lr * lr_scale, decay, case.iteration)
+    weight = Weight(w, w_new, g, slots, slots_new, lr, decay, case.iteration)
     return lines + update_lines(case.original.optimizer, weight)
 
 
@@ -114,14 +114,16 @@ def _penalised(case: Case, g: Quantity, w: Quantity) -> Expression:
     return formula
 
 
-def _group(case: Case, name: str) -> tuple[float, float]:
-    """The factor on the learning rate and the weight decay of a parameter."""
-    decay = float(case.original.optimizer.__dict__.get("weight_decay", 0.0))
+def _group(case: Case, name: str) -> tuple[Expression, Quantity | Number]:
+    """The learning rate and the weight decay of a parameter: symbols, or a group's own numbers."""
+    eta = Quantity("eta", case.lr)
+    decay = Quantity("lambda", case.original.optimizer.__dict__.get("weight_decay", 0.0))
     groups: ParamGroup | tuple[ParamGroup, ...] = case.original._settings["param_groups"]
     for group in groups if isinstance(groups, list | tuple) else [groups]:
         if any(fnmatchcase(part, group.pattern) for part in accumulate(name.split("."), "{}.{}".format)):
-            return group.lr_scale, decay if group.weight_decay is None else group.weight_decay
-    return 1.0, decay
+            lr = eta if group.lr_scale == 1 else eta * group.lr_scale
+            return lr, decay if group.weight_decay is None else Number(group.weight_decay)
+    return eta, decay
 
 
 # ------------------------------------------------------------------------------------------- settings

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrograd._arguments import integer
+from retrograd._arguments import flag, integer
 from retrograd._explain.backward import gradient_section, hidden_section, output_section
 from retrograd._explain.case import Case
 from retrograd._explain.forward import forward_section, loss_section, setup_section
@@ -14,6 +14,7 @@ from retrograd._explain.network import Stage, read_stages
 from retrograd._explain.notation import Digits
 from retrograd._explain.report import Explanation
 from retrograd._explain.update import outcome_section, update_section
+from retrograd._explain.verify import verification_section
 from retrograd.errors import ArgumentError
 from retrograd.model import Model
 from retrograd.optim import SGD
@@ -37,6 +38,7 @@ def explain(
     optimizer: Optimizer | str | None = None,
     sample_weight: Any = None,
     digits: int = 6,
+    verify: bool = False,
 ) -> Explanation:
     """Write out one training step: every z, a, da, delta, dW, db and updated weight, formula and numbers.
 
@@ -58,6 +60,8 @@ def explain(
         A name or an object of :mod:`retrograd.optim`; for a model. None: ``rg.SGD(0.1)``.
     digits
         Significant digits that are shown, 1 to 17; 17 are exact.
+    verify
+        Whether to add a table that compares each gradient with the central difference of the loss.
 
     Returns
     -------
@@ -88,6 +92,8 @@ def explain(
         update_section(case),
         outcome_section(case),
     ]
+    if flag("explain: verify", verify):
+        sections.append(verification_section(trainer, x, y, sample_weight))
     shape = "-".join(map(str, [case.numbers.size(case.numbers.input), *(stage.size for stage in stages)]))
     facts = {"title": f"One training step of a {shape} network", "dtype": str(trainer.model.dtype)}
     return Explanation(
@@ -106,7 +112,8 @@ def _trainer_of(given: Any, loss: Any, optimizer: Any) -> Trainer:
         for name, value in (("loss", loss), ("optimizer", optimizer)):
             if value is not None:
                 raise ArgumentError(
-                    f"explain: a trainer has its own {name}; leave {name}= out, or pass trainer.model in its place"
+                    f"explain: a trainer has its own {name}; leave {name}= out, or pass trainer.model in its "
+                    "place"
                 )
         return given
     if not isinstance(given, Model):
@@ -138,10 +145,8 @@ def _check_size(trainer: Trainer, stages: list[Stage], x: Any) -> None:
     terms = max(samples, inputs, *(stage.size for stage in stages))
     if lines > LINES or terms > TERMS:
         raise ArgumentError(
-            f"explain: {samples} samples, {units} units and {weights:,} weights make about {lines:,} lines with "
-            f"sums of up to {terms} terms, and at most {LINES:,} lines and {TERMS} terms can be read; pass "
-            "fewer samples or build a smaller network of the same kind. net.trace(x, y, loss) has all numbers "
-            "of any network"
+            f"explain: {samples} samples, {units} units and {weights:,} weights make about {lines:,} lines "
+            f"with sums of up to {terms} terms, and at most {LINES:,} lines and {TERMS} terms can be read; "
+            "pass fewer samples or build a smaller network of the same kind. net.trace(x, y, loss) has all "
+            "numbers of any network"
         )
-
-

@@ -8,11 +8,12 @@ from typing import TypeAlias
 
 from retrograd._explain.expression import Expression, Number, Quantity, call, sum_of
 
-__all__ = ["activated", "slope", "through"]
+__all__ = ["activated", "log_sum", "slope", "softmax", "through"]
 
 # The formula, and why this branch of it
 Branch: TypeAlias = tuple[Expression, str]
 
+_EXP_FITS = 700  # exp of more is no float64
 SELU_SCALE = 1.0507009873554804934193349852946
 SELU_ALPHA = 1.6732632423543772848170429916717
 _SCALE = Quantity("selu_scale", SELU_SCALE)
@@ -63,12 +64,41 @@ _VALUES: dict[str, Callable[[Quantity], Branch]] = {
 }
 
 
+def _number(z: Quantity) -> float:
+    return z.number
+
+
+def _fits(z: Sequence[Quantity]) -> bool:
+    return abs(max(z, key=_number).number) < _EXP_FITS
+
+
+def exponentials(z: Sequence[Quantity]) -> list[Expression]:
+    """exp(z_k), each divided by that of the largest z where exp would overflow."""
+    if _fits(z):
+        return [_exp(one) for one in z]
+    largest = max(z, key=_number)
+    return [_exp(one - largest) for one in z]
+
+
+def log_sum(z: Sequence[Quantity]) -> Expression:
+    """The logarithm of the sum of exp(z_k)."""
+    total = call("log", sum_of(exponentials(z)))
+    return total if _fits(z) else max(z, key=_number) + total
+
+
+def softmax(z: Sequence[Quantity], j: int) -> Expression:
+    """exp(z_j) / sum of exp(z_k)"""
+    powers = exponentials(z)
+    return powers[j] / sum_of(powers)
+
+
 def activated(activation: str, z: Sequence[Quantity], j: int) -> Branch:
     """a_j of all z of its layer, and why the formula is this one where it depends on z."""
+    shifted = "" if _fits(z) else "the largest z is taken from each, as exp would overflow"
     if activation == "softmax":
-        return _exp(z[j]) / sum_of([_exp(one) for one in z]), ""
+        return softmax(z, j), shifted
     if activation == "log_softmax":
-        return z[j] - call("log", sum_of([_exp(one) for one in z])), ""
+        return z[j] - log_sum(z), shifted
     return _VALUES[activation](z[j])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retrograd._explain.activation import slope, through
-from retrograd._explain.expression import Expression, Number, sum_of
+from retrograd._explain.expression import Expression, Number, Quantity, sum_of
 from retrograd._explain.forward import (
     concatenated,
     kept,
@@ -16,7 +16,6 @@ from retrograd._explain.forward import (
 )
 from retrograd._explain.loss import derivative, unfused_derivative
 from retrograd._explain.report import Block, Heading, Line, Lines, Section, Text
-from retrograd._explain.expression import Quantity
 
 if TYPE_CHECKING:
     from retrograd._explain.case import Case
@@ -63,10 +62,13 @@ def output_section(case: Case) -> Section:
         ]
         blocks += per_sample(case, "One after the other: first ∂L/∂a", lines)
         lines = [_delta_lines(case.numbers, last, i, da[i]) for i in samples]
-        blocks += per_sample(case, f"then through {last.activation}: delta", lines)
+        blocks += per_sample(case, f"Then through {last.activation}: delta", lines)
     else:
         blocks.append(
-            Text(f"An output is exactly 0 or 1: one after the other, {pair} would divide by 0. Together they do not.")
+            Text(
+                f"An output is exactly 0 or 1, so that {pair}, one after the other, would divide by 0. "
+                "Together they do not."
+            )
         )
     lines = [[_loss_line(case, case.numbers.dz(last, i, j), i, j) for j in range(last.size)] for i in samples]
     blocks += per_sample(case, f"In one formula: {pair} together", lines)
@@ -120,9 +122,7 @@ def _arriving(numbers: Numbers, stage: Stage, i: int, k: int) -> Expression:
     """dL/da_k: from all layers that read it."""
     terms: list[Expression] = []
     for reader in numbers.readers[stage.a]:
-        for position, node in enumerate(reader.inputs):
-            if node == stage.a and position == reader.inputs.index(node):
-                terms += _through_layer(numbers, reader, node, i, k)
+        terms += _through_layer(numbers, reader, stage.a, i, k)
     return sum_of(terms)
 
 
@@ -140,10 +140,8 @@ def _through_layer(numbers: Numbers, reader: Stage, node: str, i: int, k: int) -
     if reader.kind == "add":
         return [numbers.da(reader, i, k)] * reader.inputs.count(node)
     if reader.kind == "concatenate":
-        sources = [concatenated(numbers, reader, position) for position in range(reader.size)]
-        return [
-            numbers.da(reader, i, position) for position, source in enumerate(sources) if source == (node, k)
-        ]
+        places = [p for p in range(reader.size) if concatenated(numbers, reader, p) == (node, k)]
+        return [numbers.da(reader, i, place) for place in places]
     da_k: Expression = numbers.da(reader, i, k)
     if reader.kind == "rescale":
         return [da_k * rescaling(reader)[0]]
@@ -161,7 +159,9 @@ def gradient_section(case: Case) -> Section:
     numbers = case.numbers
     over = "" if numbers.samples == 1 else ", added up over the samples"
     blocks: list[Block] = [
-        Text(f"dL/dw is the delta of the weight's unit times what the weight multiplies{over}; dL/db is delta.")
+        Text(
+            f"dL/dw is the delta of the weight's unit times what the weight multiplies{over}; dL/db is delta."
+        )
     ]
     for stage in case.stages:
         if stage.kind != "dense":
@@ -182,9 +182,7 @@ def gradient_section(case: Case) -> Section:
 
 def _weight_line(numbers: Numbers, stage: Stage, j: int, k: int) -> Line:
     number = numbers.trace.gradients[stage.weight][j, k]
-    terms = [
-        numbers.dz(stage, i, j) * numbers.value(stage.inputs[0], i, k) for i in range(numbers.samples)
-    ]
+    terms = [numbers.dz(stage, i, j) * numbers.value(stage.inputs[0], i, k) for i in range(numbers.samples)]
     return Line(Quantity("dw", number, (j + 1, k + 1), 0, stage.number), sum_of(terms))
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrograd._explain.loss import Sample, unfused
-from retrograd._explain.network import Numbers, Stage, read_stages, refusal
-from retrograd._explain.expression import Quantity
+from retrograd._explain.expression import Expression, Number, Quantity
+from retrograd._explain.loss import Sample, sample_loss, unfused
+from retrograd._explain.network import Numbers, Stage, read_stages
 from retrograd.errors import ArgumentError, NonFiniteError
 from retrograd.losses import CrossEntropy, Loss
 from retrograd.trainer import Trainer
@@ -145,13 +145,25 @@ class Case:
         lengths = self._lengths(numbers, i) if self.loss.name == "cosine_similarity" else ()
         return Sample(self.loss, u, yhat, self.targets(i), label, self.paired, lengths)
 
+    def loss_formula(self, numbers: Numbers, i: int) -> tuple[Expression, str]:
+        """L of sample i, and a note where the outputs are too coarse to say it."""
+        if self.ignored(i):
+            return Number(0), "its label is ignored"
+        sample, number = self.sample(numbers, i), self.loss_of(numbers, i).number
+        formula = sample_loss(sample)
+        if not self.paired or _says(formula, number, 1e3 * float(np.finfo(self.original.model.dtype).eps)):
+            return formula, ""
+        return sample_loss(sample.before_activation()), "of z, because a probability was rounded to 0 or 1"
+
     def _lengths(self, numbers: Numbers, i: int) -> Sequence[Quantity]:
         values = numbers.trace.values
         names = list(values)[list(values).index("target") :]
         dot = next(name for name in names if name.startswith("sum_"))
         first, second = (name for name in names if name.startswith("sqrt_"))
         return [
-            Quantity(letter, values[name][i], (), numbers.sample(i), 0, numbers.new and letter != "target_length")
+            Quantity(
+                letter, values[name][i], (), numbers.sample(i), 0, numbers.new and letter != "target_length"
+            )
             for letter, name in (("dot", dot), ("length", first), ("target_length", second))
         ]
 
@@ -183,6 +195,14 @@ class Case:
         return Quantity("da", number, (j + 1,), self.numbers.sample(i), last.number)
 
 
+def _says(formula: Expression, number: float, tolerance: float) -> bool:
+    """Whether a formula of the numbers at hand has this value."""
+    try:
+        return abs(formula.value() - number) <= tolerance * max(abs(number), tolerance)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return False
+
+
 def _as_yhat(a: Quantity) -> Quantity:
     return Quantity("yhat", a.number, a.index, a.sample, 0, a.new)
 
@@ -197,7 +217,10 @@ def _state(trainer: Trainer) -> dict[str, dict[str, Array]]:
 def _one_loss(trainer: Trainer) -> Loss:
     parts = trainer._objective.losses
     if parts is None or len(parts) != 1 or parts[0].name == "own":
-        raise refusal("the loss is a function of one's own, of which no formula is known")
+        raise ArgumentError(
+            "explain: the loss is a function of one's own, of which no formula is known; use a loss of "
+            "rg.losses, or trace(x, y) for the numbers"
+        )
     if trainer._objective.weights is not None:
         raise ArgumentError("explain: loss_weights are for several outputs; leave them out")
     return parts[0]

@@ -82,12 +82,16 @@ class Expression(Record):
         return _expression(other) - self
 
     def __mul__(self, other: Expression | float) -> Expression:
+        if isinstance(self, Negative):  # the sign stays in front
+            return -(self.of * other)
         return Product((*_factors(self), *_factors(_expression(other))))
 
     def __rmul__(self, other: float) -> Expression:
         return _expression(other) * self
 
     def __truediv__(self, other: Expression | float) -> Expression:
+        if isinstance(self, Negative):
+            return -(self.of / other)
         return Quotient(self, _expression(other))
 
     def __rtruediv__(self, other: float) -> Expression:

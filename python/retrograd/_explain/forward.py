@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from retrograd._explain.activation import activated
 from retrograd._explain.expression import Expression, Number, Quantity, Quotient, sum_of
-from retrograd._explain.loss import general, sample_loss
+from retrograd._explain.loss import general
 from retrograd._explain.report import Block, Cell, Heading, Line, Lines, Section, Shown, Table, Text
 from retrograd.activations import ACTIVATIONS
 
@@ -51,15 +52,18 @@ def setup_section(case: Case) -> Section:
             "training, computed by the engine and written out. ≈ stands where a number is shown rounded; the "
             "engine goes on with all of its digits."
         ),
-        Text(f"Loss: {case.loss!r}, {general(case.loss, case.paired)}."),
-        Text(f"Optimizer: {case.original.optimizer!r}; this is update t = {case.iteration}."),
+        Text(f"Loss: {repr(case.loss).removesuffix('()')}, {general(case.loss, case.paired)}."),
+        Text(f"Optimizer: {case.original.optimizer!r}; this is update number {case.iteration}."),
     ]
     rows: list[list[Cell]] = []
     for stage in stages:
-        act = f"{stage.activation}: {ACTIVATIONS[stage.activation]}" if stage.has_activation else ""
+        act = stage.activation if stage.has_activation else ""
         given = sum(numbers.size(node) for node in stage.inputs)
         rows.append([str(stage.number), stage.name, stage.kind, f"{given} → {stage.size}", act])
     blocks += [Heading("Layers"), Table(["layer", "name", "kind", "shape", "activation"], rows)]
+    used = dict.fromkeys(stage.activation for stage in stages if stage.has_activation)
+    formulas = [[name, re.sub(r" \([A-Z].*\)", "", ACTIVATIONS[name])] for name in used]
+    blocks += [Heading("Activations"), Table(["name", "a as a function of z"], formulas)]
     blocks += [Heading("Symbols"), Table(["symbol", "meaning"], _symbols(case))]
     blocks += _parameters(case)
     blocks += [Heading("Data"), _data(case)]
@@ -237,7 +241,9 @@ def loss_section(case: Case) -> Section:
     """The loss of each sample, and the mean."""
     words = general(case.loss, case.paired)
     if case.numbers.samples > 1:
-        words += "; L is the mean over the samples" if case.equal else "; L is the weighted mean over the samples"
+        words += (
+            "; L is the mean over the samples" if case.equal else "; L is the weighted mean over the samples"
+        )
     blocks: list[Block] = [Text(f"{type(case.loss).__name__}: {words}.")]
     return Section("Loss", [*blocks, *loss_blocks(case, case.numbers)])
 
@@ -246,12 +252,8 @@ def loss_blocks(case: Case, numbers: Numbers) -> list[Block]:
     """The lines of a loss, before or after the update."""
     if numbers.samples == 1:
         total = Quantity("L", numbers.trace.loss, (), 0, 0, numbers.new)
-        return [Lines([Line(total, sample_loss(case.sample(numbers, 0)))])]
-    each = []
-    for i in range(numbers.samples):
-        ignored = case.ignored(i)
-        formula = Number(0) if ignored else sample_loss(case.sample(numbers, i))
-        each.append(Line(case.loss_of(numbers, i), formula, "its label is ignored" if ignored else ""))
+        return [Lines([Line(total, *case.loss_formula(numbers, 0))])]
+    each = [Line(case.loss_of(numbers, i), *case.loss_formula(numbers, i)) for i in range(numbers.samples)]
     blocks: list[Block] = [Lines(each)]
     if not case.equal and not numbers.new:
         weights = [case.omega(i) for i in range(numbers.samples)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from retrograd._explain.activation import log_sum, softmax
 from retrograd._explain.expression import Expression, Number, Quantity, call, sum_of
 from retrograd.losses import CrossEntropy, Huber
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from retrograd.losses import Loss
 
 __all__ = ["Sample", "derivative", "general", "sample_loss", "smoothed", "unfused", "unfused_derivative"]
+
+_LOGIT_FITS = 20  # beyond, the log of 1 + exp(z) and the y z that is taken from it lose digits
 
 Branch: TypeAlias = tuple[Expression, str]
 Row: TypeAlias = Sequence[Quantity]
@@ -50,6 +53,10 @@ class Sample:
         self.paired = paired
         self.lengths = lengths
 
+    def before_activation(self) -> Sample:
+        """The same with the loss written of z in place of the outputs."""
+        return Sample(self.loss, self.u, self.yhat, self.y, self.label, False)
+
 
 _WORDS = {
     "half_squared_error": "half the sum over the outputs of (ŷ − y)²",
@@ -61,7 +68,7 @@ _WORDS = {
     "poisson": "the mean over the outputs of exp(ŷ) − y ŷ",
     "hinge": "the mean over the outputs of max(0, 1 − y ŷ)",
     "kl_divergence": "the sum over the classes of y (ln y − ln p); classes with y = 0 add nothing",
-    "cosine_similarity": "1 − c / (‖ŷ‖ ‖y‖), with c the sum of ŷ y over the outputs and ‖ŷ‖ the root of the sum "
+    "cosine_similarity": "1 − c / (‖ŷ‖ ‖y‖), with c the sum of ŷ y over the outputs and ‖ŷ‖ the root of that "
     "of ŷ²",
 }
 
@@ -70,7 +77,9 @@ def general(loss: Loss, paired: bool) -> str:
     """The loss of a sample in words."""
     words = _WORDS[loss.name]
     if loss.link:
-        words += f"; p is the output ŷ, a {loss.link} already" if paired else f"; p is {loss.link} of the output ŷ"
+        words += (
+            f"; p is the output ŷ, a {loss.link} already" if paired else f"; p is {loss.link} of the output ŷ"
+        )
     if isinstance(loss, CrossEntropy) and loss.label_smoothing:
         words += "; y is smoothed to (1 − ς) y + ς / classes"
     return words
@@ -124,7 +133,13 @@ def _binary_cross_entropy(s: Sample) -> Expression:
             else:
                 terms.append(-(y * call("log", p)) - (1 - y) * call("log", 1 - p))
         return _mean(terms)
-    return _mean([call("log", 1 + call("exp", z)) - y * z for z, y in zip(s.u, s.y, strict=True)])
+    return _mean([_of_logit(z, y) for z, y in zip(s.u, s.y, strict=True)])
+
+
+def _of_logit(z: Quantity, y: Quantity) -> Expression:
+    if abs(z.number) < _LOGIT_FITS:
+        return call("log", 1 + call("exp", z)) - y * z
+    return call("max", z, 0) - y * z + call("log", 1 + call("exp", -call("abs", z)))
 
 
 def _poisson(s: Sample) -> Expression:
@@ -147,12 +162,8 @@ def smoothed(s: Sample, k: int) -> Expression:
     return (1 - rate) * s.y[k] + rate / len(s.y)
 
 
-def _log_sum(s: Sample) -> Expression:
-    return call("log", sum_of([call("exp", z) for z in s.u]))
-
-
 def _log_probability(s: Sample, k: int) -> Expression:
-    return call("log", s.yhat[k]) if s.paired else s.u[k] - _log_sum(s)
+    return call("log", s.yhat[k]) if s.paired else s.u[k] - log_sum(s.u)
 
 
 def _cross_entropy(s: Sample) -> Expression:
@@ -160,10 +171,10 @@ def _cross_entropy(s: Sample) -> Expression:
     if not counted:
         return Number(0)
     if s.label and len(counted) == 1:
-        return -call("log", s.yhat[counted[0]]) if s.paired else _log_sum(s) - s.u[counted[0]]
+        return -call("log", s.yhat[counted[0]]) if s.paired else log_sum(s.u) - s.u[counted[0]]
     if s.paired:
         return -sum_of([smoothed(s, k) * call("log", s.yhat[k]) for k in counted])
-    return sum_of([smoothed(s, k) * (_log_sum(s) - s.u[k]) for k in counted])
+    return sum_of([smoothed(s, k) * (log_sum(s.u) - s.u[k]) for k in counted])
 
 
 def _kl_divergence(s: Sample) -> Expression:
@@ -206,7 +217,7 @@ def _probability(s: Sample, j: int) -> Expression:
         return s.yhat[j]
     if s.loss.link == "sigmoid":
         return call("sigmoid", s.u[j])
-    return call("exp", s.u[j]) / sum_of([call("exp", z) for z in s.u])
+    return softmax(s.u, j)
 
 
 def _each(s: Sample, formula: Expression) -> Expression:
@@ -253,7 +264,7 @@ def unfused_derivative(s: Sample, j: int) -> Expression:
     p = s.yhat[j]
     if s.loss.name == "binary_cross_entropy":
         return _each(s, (p - s.y[j]) / (p * (1 - p)))
-    return -smoothed(s, j) / p
+    return -(smoothed(s, j) / p)
 
 
 def unfused(name: str) -> Callable[[Any, Any], Any]:
@@ -269,4 +280,3 @@ def unfused(name: str) -> Callable[[Any, Any], Any]:
         return ops.negative(ops.mean(ops.add(right, wrong), axis=-1))
 
     return binary_cross_entropy if name == "binary_cross_entropy" else cross_entropy
-

@@ -90,7 +90,8 @@ def read_stages(model: Model) -> list[Stage]:
         A layer, a branch or an operation that the report does not write.
     """
     if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise refusal(f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs, not one each")
+        counts = f"inputs: {len(model.inputs)}, outputs: {len(model.outputs)}"
+        raise refusal(f"the model has several ({counts}), expected one of each")
     infos = model._core.layers()
     known = set(model._core.input_names)
     stages = []
@@ -121,7 +122,8 @@ def _check_layer(model: Model, info: LayerInfo) -> None:
     over_an_axis = info.kind == "activation" and info.config.get("activation") in _OVER_AN_AXIS
     if rank != 2 and (info.kind in ("dense", "concatenate") or over_an_axis):
         raise refusal(
-            f"layer {info.name!r} reads {rank - 1} axes for each sample, expected 1 (put rg.Flatten before it)"
+            f"layer {info.name!r} reads {rank - 1} axes for each sample, expected 1 (put rg.Flatten before "
+            "it)"
         )
     if info.kind == "add":
         shapes = {model._core.node(name).shape for name in info.inputs[0]}
@@ -143,7 +145,12 @@ class Numbers:
     """
 
     def __init__(
-        self, model: Model, stages: list[Stage], trace: Trace, parameters: Mapping[str, Array], new: bool = False
+        self,
+        model: Model,
+        stages: list[Stage],
+        trace: Trace,
+        parameters: Mapping[str, Array],
+        new: bool = False,
     ) -> None:
         self.stages = stages
         self.trace = trace
@@ -154,7 +161,7 @@ class Numbers:
         self._by_output = {stage.a: stage for stage in stages}
         self.readers: dict[str, list[Stage]] = {self.input: [], **{stage.a: [] for stage in stages}}
         for stage in stages:
-            for node in stage.inputs:
+            for node in set(stage.inputs):
                 self.readers[node].append(stage)
         self._flat: dict[tuple[str, bool], Array] = {}
 

@@ -79,7 +79,15 @@ LETTERS: dict[str, tuple[str, str, str]] = {
 _MARKS = re.compile("[\u0300-\u036f]")
 _SUBSCRIPTS = str.maketrans("0123456789,", "₀₁₂₃₄₅₆₇₈₉‚")
 _SUPERSCRIPTS = str.maketrans("0123456789()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾")
-_SYMBOL_NAMES = {"m̂": ("m", "^"), "v̂": ("v", "^"), "ŷ": ("y", "^"), "ĝ": ("g", "^"), "ṽ": ("v", "~"), "x̄": ("x", "¯"), "g̃": ("g", "~")}
+_SYMBOL_NAMES = {
+    "m̂": ("m", "^"),
+    "v̂": ("v", "^"),
+    "ŷ": ("y", "^"),
+    "ĝ": ("g", "^"),
+    "ṽ": ("v", "~"),
+    "x̄": ("x", "¯"),
+    "g̃": ("g", "~"),
+}
 
 
 class Digits:
@@ -125,6 +133,7 @@ class Notation:
     times: ClassVar[str]
     plus: ClassVar[str]
     minus: ClassVar[str]
+    negative: ClassVar[str]  # the sign of what stands alone
     brackets: ClassVar[tuple[str, str]] = ("(", ")")
     quotient_strength: ClassVar[int] = PRODUCT
     power_strength: ClassVar[int] = POWER
@@ -193,9 +202,11 @@ class Notation:
             return self._quotient(expression, digits)
         if isinstance(expression, Power):
             base = self._held(expression.base, digits, ATOM)
+            if digits is None and isinstance(expression.base, Quantity) and expression.base.layer:
+                base = self.group(base)  # its layer stands where the exponent will
             return self.power(base, expression.exponent, digits), self.power_strength
         if isinstance(expression, Negative):
-            return self.joined([self.minus.strip(), self._held(expression.of, digits, PRODUCT)]), SUM
+            return self.joined([self.negative, self._held(expression.of, digits, PRODUCT)]), SUM
         assert isinstance(expression, Call)
         return self.call(expression.function, [self.write(a, digits) for a in expression.arguments]), ATOM
 
@@ -220,23 +231,23 @@ class Notation:
             if position:
                 texts.append(self.joined([self.plus if sign > 0 else self.minus, text]))
             else:
-                texts.append(text if sign > 0 else self.joined([self.minus.strip(), text]))
+                texts.append(text if sign > 0 else self.joined([self.negative, text]))
         return texts
 
-    def _cut(
-        self, expression: Expression, digits: Digits | None, room: int
-    ) -> list[tuple[str, int]] | None:
+    def _cut(self, expression: Expression, digits: Digits | None, room: int) -> list[tuple[str, int]] | None:
         if isinstance(expression, Sum):
             texts = self._signed(expression, digits)
             widths = [width(text) for text in TEXT._signed(expression, digits)]
             found: list[tuple[str, int]] = []
             for (sign, term), text, size in zip(expression.terms, texts, widths, strict=True):
                 inner = self._cut(term, digits, room) if size > room else None
+                if inner is not None and isinstance(term, Sum | Negative):
+                    inner = self._enclosed(term, digits, room)
                 if inner is None:
                     found.append((text, size))
                     continue
                 before = "" if not found else self.plus
-                before = before if sign > 0 else (self.minus if found else self.minus.strip())
+                before = before if sign > 0 else (self.minus if found else self.negative)
                 found += self._around(before, inner, "")
             return found
         if isinstance(expression, Product):
@@ -248,7 +259,7 @@ class Notation:
             over = self._around(self.number("/"), self._enclosed(expression.bottom, digits, room), "")
             return self._enclosed(expression.top, digits, room) + over
         if isinstance(expression, Negative):
-            return self._around(self.minus.strip(), self._enclosed(expression.of, digits, room), "")
+            return self._around(self.negative, self._enclosed(expression.of, digits, room), "")
         if isinstance(expression, Call) and expression.function == "log":
             inner = self.pieces(expression.arguments[0], digits, room)
             return self._around(self.joined([self.number("ln"), "("]), inner, ")")
@@ -292,7 +303,7 @@ def _marks(quantity: Quantity) -> tuple[str, str, tuple[str, str, str]]:
 
 
 class _Python(Notation):
-    times, plus, minus = " * ", " + ", " - "
+    times, plus, minus, negative = " * ", " + ", " - ", "-"
 
     def number(self, text: str) -> str:
         return text
@@ -316,7 +327,7 @@ class _Python(Notation):
 
 
 class _Text(Notation):
-    times, plus, minus = "·", " + ", " − "
+    times, plus, minus, negative = "·", " + ", " − ", "−"
 
     def number(self, text: str) -> str:
         return text.replace("-", "−") if text != "/" else " / "
@@ -344,7 +355,7 @@ class _Text(Notation):
 
 
 class _Latex(Notation):
-    times, plus, minus = r" \cdot ", " + ", " - "
+    times, plus, minus, negative = r" \cdot ", " + ", " - ", "-"
     brackets = (r"\left(", r"\right)")
     quotient_strength = FRACTION
 
@@ -355,7 +366,9 @@ class _Latex(Notation):
     def symbol(self, quantity: Quantity) -> str:
         d, subscript, names = _marks(quantity)
         letter = rf"\mathrm{{d}}{names[2]}" if d else names[2]
-        letter = f"{{{letter}'}}" if quantity.new else f"{{{letter}}}" if subscript or quantity.layer else letter
+        letter = (
+            f"{{{letter}'}}" if quantity.new else f"{{{letter}}}" if subscript or quantity.layer else letter
+        )
         sub = f"_{{{subscript}}}" if subscript else ""
         sup = f"^{{({quantity.layer})}}" if quantity.layer else ""
         return f"{letter}{sub}{sup}"
@@ -389,9 +402,14 @@ class _Latex(Notation):
 
 class _MathML(Notation):
     times = "<mo>·</mo>"
-    plus = "<mo>+</mo>"
-    minus = "<mo>−</mo>"
-    brackets = ('<mo stretchy="true">(</mo>', '<mo stretchy="true">)</mo>')
+    # a sign that begins a group would count as a prefix, and stand too close
+    plus = '<mo form="infix">+</mo>'
+    minus = '<mo form="infix">−</mo>'
+    negative = '<mo form="prefix">−</mo>'
+    brackets = (
+        '<mo form="prefix" stretchy="true" lspace="0" rspace="0">(</mo>',
+        '<mo form="postfix" stretchy="true" lspace="0" rspace="0">)</mo>',
+    )
     quotient_strength = FRACTION
 
     def number(self, text: str) -> str:
@@ -400,10 +418,12 @@ class _MathML(Notation):
         if text == "ln":
             return "<mi>ln</mi>"
         mantissa, _, exponent = text.partition("e")
-        sign = self.minus if mantissa.startswith("-") else ""
+        sign = self.negative if mantissa.startswith("-") else ""
         written = f"{sign}<mn>{mantissa.lstrip('-')}</mn>"
         if exponent:
-            power = f"<mrow>{'<mo>−</mo>' if exponent[0] == '-' else ''}<mn>{exponent.lstrip('-')}</mn></mrow>"
+            power = (
+                f"<mrow>{self.negative if exponent[0] == '-' else ''}<mn>{exponent.lstrip('-')}</mn></mrow>"
+            )
             written += f"<mo>·</mo><msup><mn>10</mn>{power}</msup>"
         return f"<mrow>{written}</mrow>" if sign or exponent else written
 
@@ -415,7 +435,7 @@ class _MathML(Notation):
         if d:
             letter = f'<mrow><mi mathvariant="normal">d</mi>{letter}</mrow>'
         sub = f"<mn>{subscript}</mn>"
-        sup = f"<mrow><mo>(</mo><mn>{quantity.layer}</mn><mo>)</mo></mrow>"
+        sup = f"<mn>({quantity.layer})</mn>"
         if subscript and quantity.layer:
             return f"<msubsup>{letter}{sub}{sup}</msubsup>"
         if quantity.layer:
@@ -437,7 +457,8 @@ class _MathML(Notation):
         if name == "sqrt":
             return f"<msqrt>{arguments[0]}</msqrt>"
         if name == "abs":
-            return f"<mrow><mo>|</mo>{arguments[0]}<mo>|</mo></mrow>"
+            bars = ('<mo form="prefix" stretchy="true">|</mo>', '<mo form="postfix" stretchy="true">|</mo>')
+            return f"<mrow>{bars[0]}{arguments[0]}{bars[1]}</mrow>"
         known = {"log": "ln", "sigmoid": "σ"}.get(name, name)
         inside = self.group(self.joined(_between(arguments, "<mo>,</mo>")))
         return f"<mrow><mi>{known}</mi>{inside}</mrow>"

@@ -7,13 +7,14 @@ from html import escape
 
 from retrograd._explain.expression import Expression
 from retrograd._explain.notation import LATEX, MATHML, Digits
-from retrograd._explain.plain import aligned_rows
+from retrograd._explain.plain import aligned_rows, cut_table
 from retrograd._explain.report import Block, Cell, Heading, Line, Section, Shown, Table, Text
-from retrograd._explain.rows import has_numbers, relations
+from retrograd._explain.rows import has_formula, has_numbers, relations
 
 __all__ = ["html_document", "html_fragment", "latex_document"]
 
 ROOM = 46  # characters of one formula that stay together on a page
+_TABLE_COLUMNS = 95
 _TABLE_ROWS = 40  # a tabular does not break across pages
 
 STYLE = """
@@ -21,25 +22,27 @@ STYLE = """
 font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;max-width:62rem;
 margin:0 auto;padding:1rem 1.25rem 3rem;box-sizing:border-box}
 .rg-explain h1{font-size:1.7rem;line-height:1.25;margin:.6rem 0 1rem}
-.rg-explain h2{font-size:1.25rem;margin:2.4rem 0 .8rem;padding-bottom:.3rem;border-bottom:2px solid var(--accent)}
+.rg-explain h2{font-size:1.25rem;margin:2.4rem 0 .8rem;padding-bottom:.3rem;
+border-bottom:2px solid var(--accent)}
 .rg-explain h3{font-size:1.05rem;margin:1.6rem 0 .5rem}
 .rg-explain h4{font-size:.95rem;margin:1rem 0 .3rem;color:var(--soft);font-weight:600}
 .rg-explain p{margin:.6rem 0}
-.rg-explain .lines{margin:.5rem 0 1rem;padding:.5rem .9rem;background:var(--panel);border-left:3px solid var(--rule);
-border-radius:0 4px 4px 0;overflow-x:auto}
+.rg-explain .lines{margin:.5rem 0 1rem;padding:.5rem .9rem;background:var(--panel);
+border-left:3px solid var(--rule);border-radius:0 4px 4px 0;overflow-x:auto}
 .rg-explain .line{padding:.28rem 0 .28rem 1.6rem;text-indent:-1.6rem}
-.rg-explain .line math{text-indent:0;margin-right:.28em;font-size:1.05em}
+.rg-explain .line math{text-indent:0;font-size:1.05em}
 .rg-explain .result{color:var(--accent);white-space:nowrap}
 .rg-explain .note{color:var(--soft);font-size:.86em;margin-left:.6em;white-space:nowrap}
 .rg-explain .scroll{overflow-x:auto}
 .rg-explain table{border-collapse:collapse;margin:.6rem 0 1rem;font-size:.95em;color:inherit}
-.rg-explain th,.rg-explain td{padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--rule);text-align:left;
-vertical-align:baseline;background:none;color:inherit}
+.rg-explain th,.rg-explain td{padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--rule);
+text-align:left;vertical-align:baseline;background:none;color:inherit}
 .rg-explain th{font-weight:600;border-bottom:2px solid var(--rule)}
 .rg-explain .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 @media (prefers-color-scheme:dark){.rg-explain{--ink:#e6edf3;--soft:#9aa5b1;--rule:#3a424c;--panel:#171c23;
 --accent:#6cb6ff}}
-@media print{.rg-explain .line{break-inside:avoid}.rg-explain h2,.rg-explain h3,.rg-explain h4{break-after:avoid}}
+@media print{.rg-explain .line{break-inside:avoid}.rg-explain h2,.rg-explain h3,
+.rg-explain h4{break-after:avoid}}
 """
 _PAGE_STYLE = """
 html{background:#fff;color-scheme:light dark}
@@ -108,25 +111,30 @@ def _html_table(table: Table, digits: Digits) -> str:
     return f'<div class="scroll"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>'
 
 
+def _math(inside: str) -> str:
+    # fractions as large as in a formula of its own
+    return f'<math displaystyle="true">{inside}</math>'
+
+
 def _html_line(line: Line, digits: Digits) -> str:
-    # a browser breaks between two formulas, but never within one
+    # a browser breaks a row between two formulas, but never within one
     first, last = relations(line, digits)
-    parts: list[tuple[str, Digits | None]] = [("=", None)]
+    parts: list[tuple[str, Digits | None]] = [("=", None)] if has_formula(line, digits) else []
     if has_numbers(line, digits):
         parts.append((first, digits))
-    maths = []
-    for position, (relation, shown) in enumerate(parts):
+    maths, name = [], MATHML.write(line.quantity)
+    for relation, shown in parts:
         pieces = [text for text, _ in MATHML.pieces(line.formula, shown, ROOM)]
-        lead = f"{'' if position else MATHML.write(line.quantity)}<mo>{relation}</mo>"
-        maths += [f"<math>{lead}{pieces[0]}</math>", *(f"<math>{piece}</math>" for piece in pieces[1:])]
-    result = f"<math><mo>{last}</mo>{MATHML.number(digits(line.quantity.number))}</math>"
+        lead, name = f"{name}<mo>{relation}</mo>", ""
+        maths.append("<wbr/>".join([_math(lead + pieces[0]), *map(_math, pieces[1:])]))
+    result = f"<math>{name}<mo>{last}</mo>{MATHML.number(digits(line.quantity.number))}</math>"
     note = f' <span class="note">({escape(line.note)})</span>' if line.note else ""
     return f'<div class="line">{" ".join(maths)} <span class="result">{result}</span>{note}</div>'
 
 
 # ------------------------------------------------------------------------------------------------ LaTeX
 
-_PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
+_PREAMBLE = r"""\documentclass[10pt,a4paper,fleqn]{article}
 \usepackage[utf8]{inputenc}
 \usepackage{amsmath}
 \setlength{\oddsidemargin}{-0.4cm}
@@ -135,6 +143,7 @@ _PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 \setlength{\textheight}{24.5cm}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{4pt}
+\setlength{\mathindent}{1.5em}
 \allowdisplaybreaks
 \begin{document}
 """
@@ -166,15 +175,29 @@ _ESCAPES = {
     "′": r"$'$",
     "≥": r"$\geq$",
     "≤": r"$\leq$",
+    "²": "$^2$",
+    "‖": r"$\Vert$",
+    "√": r"$\surd$",
+    "ς": r"$\varsigma$",
+    "κ": r"$\kappa$",
+    "η": r"$\eta$",
+    "λ": r"$\lambda$",
+    "μ": r"$\mu$",
+    "σ": r"$\sigma$",
 }
 
 
 def latex_text(text: str) -> str:
     """Words for LaTeX; letters that its standard fonts lack by their number."""
-    return "".join(
-        _ESCAPES.get(character, character if ord(character) < 128 else f"[U+{ord(character):04X}]")
-        for character in text
-    )
+    written = []
+    for character in text:
+        if character == "\u0302":  # a hat on the letter before
+            written[-1] = f"$\\hat {written[-1]}$"
+        elif ord(character) < 128 or character in _ESCAPES:
+            written.append(_ESCAPES.get(character, character))
+        else:
+            written.append(f"[U+{ord(character):04X}]")
+    return "".join(written)
 
 
 def latex_document(title: str, sections: Sequence[Section], digits: Digits) -> str:
@@ -199,9 +222,10 @@ def _latex_block(block: Block, digits: Digits) -> str:
     if isinstance(block, Text):
         return "".join(_latex_cell(part, digits) for part in block.parts) + "\n"
     if isinstance(block, Table):
-        return _latex_table(block, digits)
+        return "\n".join(_latex_table(part, digits) for part in cut_table(block, digits, _TABLE_COLUMNS))
     lines = [
-        Line(line.quantity, line.formula, latex_text(line.note)) if line.note else line for line in block.lines
+        Line(line.quantity, line.formula, latex_text(line.note)) if line.note else line
+        for line in block.lines
     ]
     return f"\\begin{{align*}}\n{aligned_rows(lines, digits)}\n\\end{{align*}}"
 
@@ -223,4 +247,3 @@ def _latex_table(table: Table, digits: Digits) -> str:
             "\\end{tabular}\n\\end{center}"
         )
     return "\n".join(written)
-

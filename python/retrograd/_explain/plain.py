@@ -7,10 +7,10 @@ from typing import Any
 
 from retrograd._explain.expression import Expression
 from retrograd._explain.notation import LATEX, PYTHON, TEXT, Digits, width
-from retrograd._explain.report import Block, Cell, Heading, Line, Lines, Section, Shown, Table, Text
+from retrograd._explain.report import Block, Cell, Heading, Line, Section, Shown, Table, Text
 from retrograd._explain.rows import rows_of
 
-__all__ = ["block_dict", "markdown_document", "text_document"]
+__all__ = ["aligned_rows", "block_dict", "cut_table", "markdown_document", "text_document"]
 
 COLUMNS = 100
 
@@ -56,11 +56,30 @@ def _wrapped(text: str) -> str:
     return "\n".join([*rows, row])
 
 
-def _text_table(table: Table, digits: Digits) -> str:
+def cut_table(table: Table, digits: Digits, room: int, gap: int = 3) -> list[Table]:
+    """A table of too many columns as several, each with the first column."""
     rows = [[cell_text(cell, digits) for cell in row] for row in (table.head, *table.rows)]
-    numeric = [
-        all(isinstance(row[column], Shown) for row in table.rows) for column in range(len(table.head))
+    widths = [gap + max(width(row[column]) for row in rows) for column in range(len(table.head))]
+    parts: list[list[int]] = [[0]]
+    for column in range(1, len(widths)):
+        if len(parts[-1]) > 1 and sum(widths[c] for c in parts[-1]) + widths[column] > room:
+            parts.append([0])
+        parts[-1].append(column)
+    if len(parts) == 1:
+        return [table]
+    return [
+        Table([table.head[c] for c in columns], [[row[c] for c in columns] for row in table.rows])
+        for columns in parts
     ]
+
+
+def _text_table(table: Table, digits: Digits) -> str:
+    return "\n\n".join(_text_columns(part, digits) for part in cut_table(table, digits, COLUMNS))
+
+
+def _text_columns(table: Table, digits: Digits) -> str:
+    rows = [[cell_text(cell, digits) for cell in row] for row in (table.head, *table.rows)]
+    numeric = [all(isinstance(row[column], Shown) for row in table.rows) for column in range(len(table.head))]
     widths = [max(width(row[column]) for row in rows) for column in range(len(table.head))]
 
     def line(row: list[str]) -> str:

@@ -11,7 +11,7 @@ from retrograd._explain.notation import TEXT, Digits, Notation, width
 if TYPE_CHECKING:
     from retrograd._explain.report import Line
 
-__all__ = ["Row", "relations", "rows_of"]
+__all__ = ["Row", "has_formula", "has_numbers", "relations", "rows_of"]
 
 
 class Row(Record):
@@ -30,6 +30,11 @@ def relations(line: Line, digits: Digits) -> tuple[str, str]:
     return first, "≈" if first == "≈" or digits.rounds(line.quantity.number) else "="
 
 
+def has_formula(line: Line, digits: Digits) -> bool:
+    """Whether the formula says more than the result does."""
+    return TEXT.write(line.formula) != TEXT.number(digits(line.quantity.number))
+
+
 def has_numbers(line: Line, digits: Digits) -> bool:
     """Whether putting the numbers in says more than the result does."""
     shown = TEXT.write(line.formula, digits)
@@ -40,7 +45,9 @@ def rows_of(line: Line, notation: Notation, digits: Digits, room: int) -> list[R
     """All in one row where it fits; else a row for each part, and several for a part that is too long."""
     first, last = relations(line, digits)
     result = notation.number(digits(line.quantity.number))
-    parts: list[tuple[str, Expression, Digits | None]] = [("=", line.formula, None)]
+    parts: list[tuple[str, Expression, Digits | None]] = []
+    if has_formula(line, digits):
+        parts.append(("=", line.formula, None))
     if has_numbers(line, digits):
         parts.append((first, line.formula, digits))
     size = width(TEXT.write(line.quantity)) + sum(
@@ -49,8 +56,9 @@ def rows_of(line: Line, notation: Notation, digits: Digits, room: int) -> list[R
     size += 3 + width(TEXT.number(digits(line.quantity.number)))
     if size <= room:
         texts = [(relation, notation.write(formula, shown)) for relation, formula, shown in parts]
+        texts.append((last, result))
         joined = texts[0][1] + "".join(f" {relation} {text}" for relation, text in texts[1:])
-        return [Row("=", f"{joined} {last} {result}")]
+        return [Row(texts[0][0], joined)]
     space = room - width(TEXT.write(line.quantity)) - 3
     rows = []
     for relation, formula, shown in parts:

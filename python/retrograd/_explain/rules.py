@@ -319,8 +319,8 @@ _MEANINGS = {
     "adadelta": "the gradient times the ratio of two fading roots: of earlier steps (u) and of gradients (v)",
     "adamax": "Adam with u, the largest gradient of late, in place of the root of v",
     "lion": "by η in the direction of the sign of a fading mean of gradients",
-    "rprop": "by a step of its own for each weight: longer while the gradient keeps its sign, shorter where it "
-    "turns",
+    "rprop": "by a step of its own for each weight: longer while the gradient keeps its sign, shorter where "
+    "it turns",
 }
 
 

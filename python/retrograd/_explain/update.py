@@ -89,7 +89,9 @@ def _one(case: Case, stage: Stage, name: str, letter: str, index: tuple[int, ...
     lines = []
     settings = case.original._settings
     if letter == "w" and (settings["l1"] or settings["l2"]):
-        line = Line(Quantity("g", case.gradients[name][index], w.index, 0, stage.number), _penalised(case, g, w))
+        line = Line(
+            Quantity("g", case.gradients[name][index], w.index, 0, stage.number), _penalised(case, g, w)
+        )
         lines.append(line)
         g = line.quantity
     clipped = _clipped(case, g)
@@ -215,7 +217,9 @@ def outcome_section(case: Case) -> Section:
     old, new = Quantity("L", before), Quantity("L", after, (), 0, 0, True)
     change = new - old
     last = case.stages[-1]
-    blocks: list[Block] = [Text("The same samples once more, forward through the network with its new weights.")]
+    blocks: list[Block] = [
+        Text("The same samples once more, forward through the network with its new weights.")
+    ]
     head: list[str | Expression] = ["sample" if case.numbers.samples > 1 else "", *_output_titles(last)]
     blocks.append(Table(head, _outputs(case)))
     blocks += loss_blocks(case, case.numbers_after)

@@ -98,13 +98,13 @@ def hidden_section(case: Case) -> Section:
     numbers = case.numbers
     blocks: list[Block] = []
     for stage in reversed(case.stages[:-1]):
-        if case.paired and case.stages[-1].z == stage.a and case.stages[-1].kind == "activation":
-            lines = [[] for _ in range(numbers.samples)]  # the loss gave its da already
-        else:
-            lines = [
-                [Line(numbers.da(stage, i, k), _arriving(numbers, stage, i, k)) for k in range(stage.size)]
-                for i in range(numbers.samples)
-            ]
+        # where loss and a last activation are one formula, they gave the da of what that reads
+        known = case.paired and case.stages[-1].kind == "activation" and case.stages[-1].z == stage.a
+        units = range(0 if known else stage.size)
+        lines = [
+            [Line(numbers.da(stage, i, k), _arriving(numbers, stage, i, k)) for k in units]
+            for i in range(numbers.samples)
+        ]
         if stage.kind == "dense":
             for i, part in enumerate(lines):
                 part += _delta_lines(numbers, stage, i, [numbers.da(stage, i, j) for j in range(stage.size)])

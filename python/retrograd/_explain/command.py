@@ -83,7 +83,8 @@ def run(options: argparse.Namespace) -> int:
     inputs, outputs = (int(np.prod(node.sample_shape)) for node in (net.inputs[0], net.outputs[0]))
     labels = isinstance(loss, CrossEntropy)
     x = _samples("--x", options.x, EXAMPLE_X, inputs, inputs == 2)
-    y = _samples("--y", options.y, EXAMPLE_Y, 1 if labels and outputs > 1 else outputs, outputs == 1, outputs)
+    y: np.ndarray[Any, Any]
+    y = _samples("--y", options.y, EXAMPLE_Y, 1 if labels else outputs, outputs == 1, outputs)
     if labels and y.shape[1] == 1:
         y = _labels(y[:, 0])
     report = explain(

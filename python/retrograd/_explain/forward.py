@@ -107,9 +107,9 @@ def _parameters(case: Case) -> list[Block]:
             continue
         inputs = range(numbers.size(stage.inputs[0]))
         head: list[Cell] = ["to unit", *(_source(numbers, stage, k) for k in inputs)]
-        rows: list[list[Cell | Shown]] = []
+        rows: list[list[Cell]] = []
         for j in range(stage.size):
-            row: list[Cell | Shown] = [str(j + 1), *(Shown(numbers.weight(stage, j, k)) for k in inputs)]
+            row: list[Cell] = [str(j + 1), *(Shown(numbers.weight(stage, j, k)) for k in inputs)]
             rows.append([*row, Shown(numbers.bias(stage, j))] if stage.bias else row)
         blocks.append(Heading(f"Weights of layer {stage.number}: {stage.name}"))
         blocks.append(Table([*head, "bias"] if stage.bias else head, rows))
@@ -132,7 +132,7 @@ def _data(case: Case) -> Table:
         head.append(Quantity("omega", 0))
     rows = []
     for i in range(numbers.samples):
-        row: list[Cell | Shown] = [str(i + 1)]
+        row: list[Cell] = [str(i + 1)]
         row += [Shown(numbers.value(numbers.input, i, k)) for k in range(width)]
         row += [Shown(y) for y in case.targets(i)]
         rows.append(row if case.equal else [*row, Shown(case.omega(i))])

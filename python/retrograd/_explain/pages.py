@@ -75,7 +75,7 @@ def html_fragment(title: str, sections: Sequence[Section], digits: Digits) -> st
     return f'<style>{STYLE}</style>\n<article class="rg-explain">\n{body}\n</article>'
 
 
-def _html_cell(cell: Cell | Shown, digits: Digits) -> str:
+def _html_cell(cell: Cell, digits: Digits) -> str:
     if isinstance(cell, Shown):
         return escape(digits(cell.quantity.number).replace("-", "−"))
     return f"<math>{MATHML.write(cell)}</math>" if isinstance(cell, Expression) else escape(cell)
@@ -99,7 +99,7 @@ def _html_table(table: Table, digits: Digits) -> str:
         for column in range(len(table.head))
     ]
 
-    def row(tag: str, cells: Sequence[Cell | Shown]) -> str:
+    def row(tag: str, cells: Sequence[Cell]) -> str:
         written = []
         for cell, right in zip(cells, numeric, strict=True):
             side = ' class="number"' if right else ""
@@ -189,7 +189,7 @@ _ESCAPES = {
 
 def latex_text(text: str) -> str:
     """Words for LaTeX; letters that its standard fonts lack by their number."""
-    written = []
+    written: list[str] = []
     for character in text:
         if character == "\u0302":  # a hat on the letter before
             written[-1] = f"$\\hat {written[-1]}$"
@@ -209,7 +209,7 @@ def latex_document(title: str, sections: Sequence[Section], digits: Digits) -> s
     return "\n".join([*parts, r"\end{document}", ""])
 
 
-def _latex_cell(cell: Cell | Shown, digits: Digits) -> str:
+def _latex_cell(cell: Cell, digits: Digits) -> str:
     if isinstance(cell, Shown):
         return f"${LATEX.number(digits(cell.quantity.number))}$"
     return f"${LATEX.write(cell)}$" if isinstance(cell, Expression) else latex_text(cell)

@@ -15,7 +15,7 @@ __all__ = ["aligned_rows", "block_dict", "cut_table", "markdown_document", "text
 COLUMNS = 100
 
 
-def cell_text(cell: Cell | Shown, digits: Digits) -> str:
+def cell_text(cell: Cell, digits: Digits) -> str:
     """A cell in characters."""
     if isinstance(cell, Shown):
         return TEXT.number(digits(cell.quantity.number))
@@ -123,7 +123,7 @@ def _markdown_text(text: str) -> str:
     return text
 
 
-def _markdown_cell(cell: Cell | Shown, digits: Digits) -> str:
+def _markdown_cell(cell: Cell, digits: Digits) -> str:
     if isinstance(cell, Shown | Expression):
         return cell_text(cell, digits).replace("|", "\\|")
     return _markdown_text(cell)
@@ -182,7 +182,7 @@ def block_dict(block: Block) -> dict[str, Any]:
     return {"kind": "lines", "lines": [_line_dict(line) for line in block.lines]}
 
 
-def _plain(cell: Cell | Shown) -> str | float:
+def _plain(cell: Cell) -> str | float:
     if isinstance(cell, Shown):
         return cell.quantity.number
     return PYTHON.write(cell) if isinstance(cell, Expression) else cell

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from retrograd._core import Array
     from retrograd._trace import LayerTrace, Trace
 
-__all__ = ["Cell", "Explanation", "Heading", "Line", "Lines", "Section", "Table", "Text"]
-
-Cell: TypeAlias = str | Expression  # an expression is a symbol, a Shown is its number
+__all__ = ["Cell", "Explanation", "Heading", "Line", "Lines", "Section", "Shown", "Table", "Text"]
 
 
 class Shown(Record):
@@ -25,6 +23,9 @@ class Shown(Record):
 
     def __init__(self, quantity: Quantity) -> None:
         self._set(quantity=quantity)
+
+
+Cell: TypeAlias = str | Expression | Shown  # an expression is written with symbols
 
 
 class Line(Record):
@@ -61,9 +62,9 @@ class Table(Record):
     """A row of titles and rows of cells."""
 
     head: tuple[Cell, ...]
-    rows: tuple[tuple[Cell | Shown, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...]
 
-    def __init__(self, head: Sequence[Cell], rows: Sequence[Sequence[Cell | Shown]]) -> None:
+    def __init__(self, head: Sequence[Cell], rows: Sequence[Sequence[Cell]]) -> None:
         self._set(head=tuple(head), rows=tuple(tuple(row) for row in rows))
 
 

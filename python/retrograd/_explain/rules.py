@@ -309,17 +309,17 @@ def common_lines(optimizer: Optimizer, t: int) -> list[Line]:
 
 _MEANINGS = {
     "sgd": "by η times its gradient, against it",
-    "rmsprop": "the gradient divided by the root of v, the fading mean of its square",
-    "adagrad": "the gradient divided by the root of v, the sum of all its squares so far",
-    "adam": "m, the fading mean of gradients, divided by the root of v, that of their squares; m̂ and v̂ make "
-    "up for both having begun at 0",
-    "adamw": "Adam, but the weight itself shrinks by η λ w, apart from the gradient",
-    "nadam": "Adam whose step looks one momentum ahead",
-    "radam": "Adam that divides by the root of v only once enough gradients are in it",
-    "adadelta": "the gradient times the ratio of two fading roots: of earlier steps (u) and of gradients (v)",
-    "adamax": "Adam with u, the largest gradient of late, in place of the root of v",
-    "lion": "by η in the direction of the sign of a fading mean of gradients",
-    "rprop": "by a step of its own for each weight: longer while the gradient keeps its sign, shorter where "
+    "rmsprop": "by η times its gradient divided by the root of v, the fading mean of the gradient's square",
+    "adagrad": "by η times its gradient divided by the root of v, the sum of all its squares so far",
+    "adam": "by η times m̂ divided by the root of v̂: the fading means of its gradient and of the square, "
+    "corrected for having begun at 0",
+    "adamw": "as Adam does, and shrinks it by η λ w, apart from the gradient",
+    "nadam": "as Adam does, with a step that looks one momentum ahead",
+    "radam": "as Adam does, but divides by the root of v only once enough gradients are in it",
+    "adadelta": "by its gradient times the ratio of two fading roots: of earlier steps (u) and of gradients (v)",
+    "adamax": "as Adam does, with u, the largest gradient of late, in place of the root of v",
+    "lion": "by η against the sign of c, a fading mean of its gradients",
+    "rprop": "by a step of its own against the sign of its gradient: longer while that stays, shorter where "
     "it turns",
 }
 

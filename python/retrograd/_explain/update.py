@@ -10,7 +10,7 @@ import numpy as np
 
 from retrograd._explain.expression import Expression, Number, Quantity, call
 from retrograd._explain.forward import loss_blocks
-from retrograd._explain.report import Block, Heading, Line, Lines, Section, Shown, Table, Text
+from retrograd._explain.report import Block, Cell, Heading, Line, Lines, Section, Shown, Table, Text
 from retrograd._explain.rules import Weight, common_lines, meaning, update_lines
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def update_section(case: Case) -> Section:
     """Old to new, for every weight and bias."""
     optimizer = case.original.optimizer
     words = meaning(optimizer)
-    blocks: list[Block] = [Text(f"{type(optimizer).__name__} changes each weight {words}.")]
+    blocks: list[Block] = [Text(f"{type(optimizer).__name__} moves each weight {words}.")]
     blocks.append(Table(["symbol", "meaning", "number"], _settings(case)))
     blocks += _clipping(case)
     common = common_lines(optimizer, case.iteration)
@@ -71,7 +71,7 @@ def _parameter(
 
 
 def _summary(rows: list[tuple[Quantity, Quantity]]) -> Table:
-    cells = []
+    cells: list[list[Cell]] = []
     for before, after in rows:
         change = Quantity("change", after.number - before.number)
         cells.append([before, Shown(before), Shown(after), Shown(change)])
@@ -131,7 +131,7 @@ def _group(case: Case, name: str) -> tuple[Expression, Quantity | Number]:
 # ------------------------------------------------------------------------------------------- settings
 
 
-def _settings(case: Case) -> list[list[str | Expression | Shown]]:
+def _settings(case: Case) -> list[list[Cell]]:
     """Every number of the optimizer that a line may show."""
     optimizer, settings = case.original.optimizer, case.original._settings
     rows: list[tuple[str, str, float]] = [("eta", "learning rate (lr)", case.lr)]
@@ -166,7 +166,7 @@ def _settings(case: Case) -> list[list[str | Expression | Shown]]:
     ):
         if settings[name]:
             rows.append((letter, words, settings[name]))
-    shown: list[list[str | Expression | Shown]] = []
+    shown: list[list[Cell]] = []
     for letter, words, number in rows:
         quantity = Quantity(letter, number)
         shown.append([quantity, words, Shown(quantity)])
@@ -220,7 +220,7 @@ def outcome_section(case: Case) -> Section:
     blocks: list[Block] = [
         Text("The same samples once more, forward through the network with its new weights.")
     ]
-    head: list[str | Expression] = ["sample" if case.numbers.samples > 1 else "", *_output_titles(last)]
+    head: list[Cell] = ["sample" if case.numbers.samples > 1 else "", *_output_titles(last)]
     blocks.append(Table(head, _outputs(case)))
     blocks += loss_blocks(case, case.numbers_after)
     blocks += [Heading("Did it fall?"), Lines([Line(Quantity("change", change.value()), change)])]
@@ -228,15 +228,15 @@ def outcome_section(case: Case) -> Section:
     return Section("The loss after the update", blocks)
 
 
-def _output_titles(last: Stage) -> list[str | Expression]:
+def _output_titles(last: Stage) -> list[Cell]:
     return [Quantity("yhat", 0, (k + 1,), 0, 0, new) for k in range(last.size) for new in (False, True)]
 
 
-def _outputs(case: Case) -> list[list[str | Expression | Shown]]:
-    rows: list[list[str | Expression | Shown]] = []
+def _outputs(case: Case) -> list[list[Cell]]:
+    rows: list[list[Cell]] = []
     last = case.stages[-1]
     for i in range(case.numbers.samples):
-        row: list[str | Expression | Shown] = [str(i + 1) if case.numbers.samples > 1 else "output"]
+        row: list[Cell] = [str(i + 1) if case.numbers.samples > 1 else "output"]
         for k in range(last.size):
             row += [Shown(case.numbers.a(last, i, k)), Shown(case.numbers_after.a(last, i, k))]
         rows.append(row)

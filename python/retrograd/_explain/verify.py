@@ -31,12 +31,12 @@ def verification_section(trainer: Trainer, x: Any, y: Any, sample_weight: Any) -
     def value() -> float:
         return twin._core.forward(*arrays)
 
-    rows: list[list[Cell | Shown]] = []
+    rows: list[list[Cell]] = []
     worst, kinks = 0.0, 0
     for name, gradient in gradients.items():
         weight = twin.model.parameters[name]
         for index in np.ndindex(gradient.shape):
-            found, kink = _element(name, index, weight, gradient[index], value, at_rest, scale)
+            found, kink = _element(name, index, weight, float(gradient[index]), value, at_rest, scale)
             error = abs(found.analytic - found.numeric) / scale if scale else abs(found.numeric)
             kinks += kink
             worst = worst if kink else max(worst, error)

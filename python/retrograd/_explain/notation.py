@@ -166,9 +166,13 @@ class Notation:
         """With symbols; with numbers where ``digits`` says how."""
         return self._write(expression, digits)[0]
 
+    def size(self, expression: Expression, digits: Digits | None = None) -> int:
+        """About how many characters wide it is."""
+        return width(TEXT.write(expression, digits))
+
     def pieces(self, expression: Expression, digits: Digits | None, room: int) -> list[tuple[str, int]]:
         """The same, cut where a row may end, with the width of each piece in characters."""
-        size = width(TEXT.write(expression, digits))
+        size = self.size(expression, digits)
         if size > room:
             cut = self._cut(expression, digits, room)
             if cut is not None:
@@ -237,7 +241,7 @@ class Notation:
     def _cut(self, expression: Expression, digits: Digits | None, room: int) -> list[tuple[str, int]] | None:
         if isinstance(expression, Sum):
             texts = self._signed(expression, digits)
-            widths = [width(text) for text in TEXT._signed(expression, digits)]
+            widths = [self.size(term, digits) + len(" + ") for term in expression.parts()]
             found: list[tuple[str, int]] = []
             for (sign, term), text, size in zip(expression.terms, texts, widths, strict=True):
                 inner = self._cut(term, digits, room) if size > room else None
@@ -354,10 +358,33 @@ class _Text(Notation):
         return f"{known}({', '.join(arguments)})"
 
 
-class _Latex(Notation):
-    times, plus, minus, negative = r" \cdot ", " + ", " - ", "-"
-    brackets = (r"\left(", r"\right)")
+class _Stacked(Notation):
+    """Fractions with a bar, exponents in small print: narrower than a line of text."""
+
     quotient_strength = FRACTION
+
+    def size(self, expression: Expression, digits: Digits | None = None) -> int:
+        sizes = [self.size(part, digits) for part in expression.parts()]
+        if isinstance(expression, Quotient):
+            return max(sizes) + 1
+        if isinstance(expression, Power):
+            return sizes[0] + sizes[1] // 2 + 2
+        if isinstance(expression, Call):
+            small = expression.function == "exp"
+            return 1 + (3 * sizes[0]) // 4 if small else len(expression.function) + 2 + sum(sizes)
+        if isinstance(expression, Sum):
+            return sum(sizes) + 3 * (len(sizes) - 1)
+        if isinstance(expression, Product | Negative):
+            held = [part for part in expression.parts() if self._write(part, digits)[1] == SUM]
+            return sum(sizes) + len(sizes) + 2 * len(held)
+        return super().size(expression, digits)
+
+
+class _Latex(_Stacked):
+    times, plus, minus, negative = r" \cdot ", " + ", " - ", "-"
+
+    def group(self, text: str) -> str:
+        return rf"\left({text}\right)" if _is_tall(text) else f"({text})"
 
     def number(self, text: str) -> str:
         mantissa, _, exponent = text.partition("e")
@@ -392,25 +419,16 @@ class _Latex(Notation):
             "erf": r"\operatorname{erf}",
             "sign": r"\operatorname{sign}",
         }
-        return rf"{known.get(name, chr(92) + name)}\left({', '.join(arguments)}\right)"
-
-    def _around(self, before: str, inner: list[tuple[str, int]], after: str) -> list[tuple[str, int]]:
-        # \left( and \right) must stand in one row
-        before = before.replace(r"\left(", "(")
-        return super()._around(before, inner, after.replace(r"\right)", ")"))
+        return known.get(name, f"\\{name}") + self.group(", ".join(arguments))
 
 
-class _MathML(Notation):
+class _MathML(_Stacked):
     times = "<mo>·</mo>"
     # a sign that begins a group would count as a prefix, and stand too close
     plus = '<mo form="infix">+</mo>'
     minus = '<mo form="infix">−</mo>'
     negative = '<mo form="prefix">−</mo>'
-    brackets = (
-        '<mo form="prefix" stretchy="true" lspace="0" rspace="0">(</mo>',
-        '<mo form="postfix" stretchy="true" lspace="0" rspace="0">)</mo>',
-    )
-    quotient_strength = FRACTION
+    brackets = ('<mo stretchy="false">(</mo>', '<mo stretchy="false">)</mo>')
 
     def number(self, text: str) -> str:
         if text == "/":
@@ -445,6 +463,10 @@ class _MathML(Notation):
     def joined(self, pieces: list[str]) -> str:
         return f"<mrow>{''.join(pieces)}</mrow>"
 
+    def group(self, text: str) -> str:
+        # a bracket that may stretch stands apart from what it holds
+        return f"<mrow><mo>(</mo>{text}<mo>)</mo></mrow>" if _is_tall(text) else super().group(text)
+
     def quotient(self, top: str, bottom: str) -> str:
         return f"<mfrac>{top}{bottom}</mfrac>"
 
@@ -467,6 +489,11 @@ class _MathML(Notation):
         if before.endswith("("):
             before = before[:-1] + self.brackets[0]
         return super()._around(before, inner, self.brackets[1] if after == ")" else after)
+
+
+def _is_tall(text: str) -> bool:
+    """Whether brackets have to grow with what they hold."""
+    return any(tall in text for tall in (r"\frac", r"\sqrt", "<mfrac", "<msqrt"))
 
 
 def _mathml_letter(text: str) -> str:

@@ -236,7 +236,7 @@ def _latex_table(table: Table, digits: Digits) -> str:
         cells = [row[column] for row in table.rows]
         long = max((len(cell) for cell in cells if isinstance(cell, str)), default=0) > 45
         numeric = bool(cells) and all(isinstance(cell, Shown) for cell in cells)
-        kinds.append("r" if numeric else r"p{7.5cm}" if long else "l")
+        kinds.append("r" if numeric else r"p{10.5cm}" if long else "l")
     head = " & ".join(_latex_cell(cell, digits) for cell in table.head)
     rows = [" & ".join(_latex_cell(cell, digits) for cell in row) for row in table.rows]
     written = []

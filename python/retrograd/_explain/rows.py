@@ -51,7 +51,7 @@ def rows_of(line: Line, notation: Notation, digits: Digits, room: int) -> list[R
     if has_numbers(line, digits):
         parts.append((first, line.formula, digits))
     size = width(TEXT.write(line.quantity)) + sum(
-        3 + width(TEXT.write(expression, shown)) for _, expression, shown in parts
+        3 + notation.size(expression, shown) for _, expression, shown in parts
     )
     size += 3 + width(TEXT.number(digits(line.quantity.number)))
     if size <= room:

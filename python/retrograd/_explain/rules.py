@@ -316,7 +316,7 @@ _MEANINGS = {
     "adamw": "as Adam does, and shrinks it by η λ w, apart from the gradient",
     "nadam": "as Adam does, with a step that looks one momentum ahead",
     "radam": "as Adam does, but divides by the root of v only once enough gradients are in it",
-    "adadelta": "by its gradient times the ratio of two fading roots: of earlier steps (u) and of gradients (v)",
+    "adadelta": "by its gradient times the ratio of two fading roots: of steps (u) and of gradients (v)",
     "adamax": "as Adam does, with u, the largest gradient of late, in place of the root of v",
     "lion": "by η against the sign of c, a fading mean of its gradients",
     "rprop": "by a step of its own against the sign of its gradient: longer while that stays, shorter where "

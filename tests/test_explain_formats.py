@@ -83,8 +83,14 @@ def test_latex_compiles_and_nothing_runs_off_the_page(tmp_path: Path) -> None:
         rg.explain(wide, ROWS, np.zeros(3), "mse", digits=17),
         rg.explain(small("mish", "log_softmax"), ROWS, TARGETS["kl_divergence"], "kl_divergence"),
         rg.explain(
-            small("selu", "linear"), ROWS, TARGETS["half_squared_error"], "cosine_similarity", "radam"
+            small("selu", "linear"),
+            ROWS,
+            TARGETS["half_squared_error"],
+            "cosine_similarity",
+            "radam",
+            digits=17,
         ),
+        rg.explain(small("elu", "relu"), ROWS, TARGETS["half_squared_error"], "mse", rg.Adam(amsgrad=True)),
     ]
     for report in reports:
         (tmp_path / "report.tex").write_text(report.to_latex(), encoding="utf-8")

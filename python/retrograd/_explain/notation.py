@@ -376,7 +376,7 @@ class _Stacked(Notation):
             return sum(sizes) + 3 * (len(sizes) - 1)
         if isinstance(expression, Product | Negative):
             held = [part for part in expression.parts() if self._write(part, digits)[1] == SUM]
-            return sum(sizes) + len(sizes) + 2 * len(held)
+            return sum(sizes) + 2 * len(sizes) + 2 * len(held)
         return super().size(expression, digits)
 
 
@@ -393,8 +393,13 @@ class _Latex(_Stacked):
     def symbol(self, quantity: Quantity) -> str:
         d, subscript, names = _marks(quantity)
         letter = rf"\mathrm{{d}}{names[2]}" if d else names[2]
+        # an accent alone in braces would lose them, and have two exponents
         letter = (
-            f"{{{letter}'}}" if quantity.new else f"{{{letter}}}" if subscript or quantity.layer else letter
+            f"{{{letter}'{{}}}}"
+            if quantity.new
+            else f"{{{letter}}}"
+            if subscript or quantity.layer
+            else letter
         )
         sub = f"_{{{subscript}}}" if subscript else ""
         sup = f"^{{({quantity.layer})}}" if quantity.layer else ""

@@ -159,7 +159,7 @@ def aligned_rows(lines: Sequence[Line], digits: Digits, room: int = 84) -> str:
             rows.append(rf"&{relation} {text}")
         rows[0] = f"{LATEX.write(line.quantity)} {rows[0]}"
         if line.note:
-            rows[-1] += rf" && \text{{({line.note})}}"
+            rows[-1] += rf" \qquad \text{{({line.note})}}"
         written.append(" \\\\\n".join(rows))
     return " \\\\[3pt]\n".join(written)
 

@@ -54,6 +54,7 @@ def rows_of(line: Line, notation: Notation, digits: Digits, room: int) -> list[R
         3 + notation.size(expression, shown) for _, expression, shown in parts
     )
     size += 3 + width(TEXT.number(digits(line.quantity.number)))
+    size += width(line.note) + 6 if line.note else 0
     if size <= room:
         texts = [(relation, notation.write(formula, shown)) for relation, formula, shown in parts]
         texts.append((last, result))

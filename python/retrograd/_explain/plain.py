@@ -118,7 +118,7 @@ def markdown_document(title: str, sections: Sequence[Section], digits: Digits) -
 
 
 def _markdown_text(text: str) -> str:
-    for character in "\\`*_{}[]<>#|$":
+    for character in "\\`*_{}[]<>#|$&~":
         text = text.replace(character, f"\\{character}")
     return text
 

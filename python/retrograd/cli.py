@@ -1,4 +1,4 @@
-"""The command line: ``retrograd train | predict | doctor``."""
+"""The command line: ``retrograd train | predict | explain | doctor``."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     import argparse
 
     from retrograd import __version__
+    from retrograd._explain import command as explain
 
     parser = argparse.ArgumentParser(prog="retrograd", description="Neural-network training on the CPU.")
     parser.add_argument("--version", action="version", version=f"retrograd {__version__}")
@@ -72,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--out", default=None, help="an .npy or .csv file to write in place of printing")
     predict.set_defaults(run=_predict)
+
+    explain.add_arguments(
+        commands.add_parser("explain", help="one training step of a small network, written out")
+    )
 
     doctor = commands.add_parser(
         "doctor", help="versions, processor, threads, speed, and a check of gradients and of equal bits"

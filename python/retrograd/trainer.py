@@ -172,6 +172,7 @@ class Trainer:
     """
 
     _core: Trainer32 | Trainer64
+    _settings: dict[str, Any]
 
     def __init__(
         self,
@@ -191,6 +192,8 @@ class Trainer:
         if not isinstance(model, Model):
             raise ArgumentError(f"Trainer: expected a Model, got {type(model).__name__}")
         self._model = model
+        self._settings = {"loss_weights": loss_weights, "param_groups": param_groups, "l1": l1, "l2": l2}
+        self._settings |= {"clip_norm": clip_norm, "clip_value": clip_value}  # as given, for a copy
         self._objective = Objective(model, loss, loss_weights)
         self._optimizer = optim.resolve("Trainer", optimizer)
         self._metrics = _resolve_metrics(metrics)

@@ -140,7 +140,7 @@ def _elementwise(node: GraphNode, k: int) -> Any:
     _feed(core, leaves, values)
     core.backward(np.ones(shape))
     found = core.gradient(core.nodes.index(leaves[k]))
-    return None if found is None else found[()]
+    return None if found is None else _number(found)
 
 
 def _jacobian(node: GraphNode, k: int) -> Any:
@@ -166,7 +166,12 @@ def _jacobian(node: GraphNode, k: int) -> Any:
             return None
         rows.append(row)
         seed[i] = 0.0
-    return np.reshape(np.stack(rows), (*seed.shape, *rows[0].shape))[()]
+    return _number(np.reshape(np.stack(rows), (*seed.shape, *rows[0].shape)))
+
+
+def _number(array: Values) -> Any:
+    """A float for an array without axes."""
+    return array if array.ndim else float(array)
 
 
 def _feed(core: _core.Evaluation, leaves: list[Node], values: list[Any]) -> None:
@@ -378,13 +383,13 @@ class Graph:
         if not self._phase:
             raise StateError(f"{self.nodes[position].name}: no value yet; call forward first")
         found = self._core.value(position)
-        return self._fed.get(position) if found is None else found[()]
+        return self._fed.get(position) if found is None else _number(found)
 
     def _gradient(self, position: int) -> Any:
         if self._phase != "backward":
             raise StateError(f"{self.nodes[position].name}: no gradient yet; call backward first")
         found = self._core.gradient(position)
-        return None if found is None else found[()]
+        return None if found is None else _number(found)
 
     # ----------------------------------------------------------------------------------- expressions
 

@@ -1,0 +1,231 @@
+"""Are two expressions the same? Exactly, by bringing their difference to a polynomial that must vanish.
+
+Every part that is no sum, product or whole power becomes a new unknown: exp(x), tanh(a), 1/b, sqrt(c), the
+condition of a Piecewise. What is known of them - 1/b times b is 1, sqrt(c)^2 is c, a condition h is 0 or 1, so
+that h^2 = h - is then used until no 1/b, no root and no h^2 is left. If the polynomial that remains is 0, the
+expressions are equal wherever both are defined, but for corners. If it is not, nothing is known.
+"""
+
+from __future__ import annotations
+
+from math import comb
+from typing import Any, NamedTuple
+
+from retrograd._symbolic.rules import sympy
+
+LIMIT = 20_000  # terms of a polynomial that are still worth the time
+
+
+class TooLongError(Exception):
+    """The polynomial would have more than LIMIT terms."""
+
+
+class _Unknown(NamedTuple):
+    symbol: Any
+    kind: str  # "free", "inverse" (1 / base), "root" (base ** (1 / degree)), "condition"
+    base: Any = None
+    degree: int = 1
+
+
+class Comparison:
+    """Decides many pairs of expressions that share their parts."""
+
+    def __init__(self) -> None:
+        self._unknowns: list[_Unknown] = []
+        self._found: dict[Any, Any] = {}
+        self._memo: dict[Any, Any] = {}
+
+    def equal(self, a: Any, b: Any) -> bool:
+        """True where a = b is shown; False where it is not."""
+        if a == b:
+            return True
+        try:
+            return self._vanishes(self._rational(a) - self._rational(b))
+        except TooLongError:
+            return False
+
+    # ------------------------------------------------------------------- expressions to polynomials
+
+    def _rational(self, e: Any) -> Any:
+        """The same in unknowns, with sums, products and whole powers alone."""
+        if e.is_Rational or e.is_Symbol:
+            return e
+        if e not in self._memo:
+            self._memo[e] = self._rewritten(e)
+        return self._memo[e]
+
+    def _rewritten(self, e: Any) -> Any:
+        sp = sympy()
+        if e.is_Add or e.is_Mul:
+            return e.func(*map(self._rational, e.args))
+        if isinstance(e, sp.exp):
+            return self._power(None, e.args[0])
+        if e.is_Pow:
+            return self._power(e.base, e.exp)
+        if isinstance(e, sp.Piecewise):
+            return self._piecewise(list(e.args))
+        if isinstance(e, sp.Heaviside):
+            return self._positive(e.args[0])
+        if isinstance(e, sp.sign):
+            return 2 * self._positive(e.args[0]) - 1
+        if isinstance(e, sp.Abs):
+            return (2 * self._positive(e.args[0]) - 1) * self._rational(e.args[0])
+        if isinstance(e, sp.Max | sp.Min):
+            first, rest = e.args[0], e.func(*e.args[1:])
+            larger = self._positive(first - rest if isinstance(e, sp.Max) else rest - first)
+            return larger * self._rational(first) + (1 - larger) * self._rational(rest)
+        return self._unknown("free", e.func, *(self._expanded(self._rational(a)) for a in e.args))
+
+    def _expanded(self, e: Any) -> Any:
+        if _terms(e) > LIMIT // 10:
+            raise TooLongError
+        return sympy().expand(e)
+
+    def _unknown(self, kind: str, *key: Any, base: Any = None, degree: int = 1) -> Any:
+        if (kind, *key) not in self._found:
+            symbol = sympy().Dummy(f"u{len(self._unknowns)}")
+            self._unknowns.append(_Unknown(symbol, kind, base, degree))
+            self._found[kind, *key] = symbol
+        return self._found[kind, *key]
+
+    def _power(self, base: Any, exponent: Any) -> Any:
+        """base ** exponent, a factor for each term of the exponent; base None is e."""
+        sp = sympy()
+        own = None if base is None else self._rational(base)
+        if exponent.is_Integer and own is not None:
+            return self._whole(own, int(exponent))
+        whole = sp.Integer(1)
+        for term in sp.Add.make_args(self._expanded(self._rational(exponent))):
+            number, rest = term.as_coeff_Mul()
+            if not number.is_Rational:
+                number, rest = sp.Integer(1), term
+            key = None if own is None else self._expanded(own)
+            if rest == 1 and own is not None:
+                part = own if number.q == 1 else self._unknown("root", key, number.q, base=own, degree=number.q)
+            else:
+                part = self._unknown("free", "power", key, rest, number.q)
+            whole = whole * self._whole(part, number.p)
+        return whole
+
+    def _whole(self, base: Any, exponent: int) -> Any:
+        sp = sympy()
+        if exponent >= 0 or base.is_Rational:
+            return base**exponent
+        content, primitive = self._expanded(base).primitive()
+        if primitive.could_extract_minus_sign():
+            content, primitive = -content, -primitive
+        if primitive.is_Mul:  # a product of unknowns: one after the other
+            return sp.Mul(*(self._whole(factor, exponent) for factor in primitive.args)) * content**exponent
+        if primitive.is_Pow:
+            return self._whole(primitive.base, int(primitive.exp) * exponent) * content**exponent
+        inverse = self._unknown("inverse", primitive, base=primitive)
+        return inverse**-exponent * content**exponent
+
+    # ------------------------------------------------------------------------------------ conditions
+
+    def _piecewise(self, pairs: list[Any]) -> Any:
+        (value, condition), *rest = pairs
+        holds = self._condition(condition)
+        if holds == 1 or not rest:
+            return self._rational(value)
+        return holds * self._rational(value) + (1 - holds) * self._piecewise(rest)
+
+    def _condition(self, c: Any) -> Any:
+        """1 where it holds and 0 where it does not; corners are left aside."""
+        sp = sympy()
+        if c in (True, False):
+            return sp.Integer(1 if c else 0)
+        if isinstance(c, sp.And):
+            return sp.Mul(*map(self._condition, c.args))
+        if isinstance(c, sp.Or):
+            return 1 - sp.Mul(*(1 - self._condition(part) for part in c.args))
+        if isinstance(c, sp.Not):
+            return 1 - self._condition(c.args[0])
+        if isinstance(c, sp.ITE):
+            first, second, third = map(self._condition, c.args)
+            return first * second + (1 - first) * third
+        if isinstance(c, sp.Gt | sp.Ge):
+            return self._positive(c.lhs - c.rhs)
+        if isinstance(c, sp.Lt | sp.Le):
+            return self._positive(c.rhs - c.lhs)
+        same = self._unknown("condition", sp.Eq, self._expanded(self._rational(c.lhs - c.rhs)))
+        return same if isinstance(c, sp.Eq) else 1 - same
+
+    def _positive(self, e: Any) -> Any:
+        """1 where e > 0 and 0 where e < 0."""
+        sp = sympy()
+        inside = self._expanded(self._rational(e))
+        if inside.is_Rational:
+            return sp.Integer(1 if inside > 0 else 0)
+        _, inside = inside.primitive()
+        if inside.could_extract_minus_sign():
+            return 1 - self._unknown("condition", -inside)
+        return self._unknown("condition", inside)
+
+    # ------------------------------------------------------------------------------------- the verdict
+
+    def _vanishes(self, e: Any) -> bool:
+        """Whether the polynomial is 0 once all that is known of the unknowns has been used."""
+        sp = sympy()
+        self._check(e)
+        used, open_symbols = set(), list(e.free_symbols)
+        bases = {u.symbol: u.base for u in self._unknowns if u.base is not None}
+        while open_symbols:
+            symbol = open_symbols.pop()
+            if symbol not in used:
+                used.add(symbol)
+                open_symbols.extend(bases[symbol].free_symbols if symbol in bases else ())
+        if not used:
+            return bool(e == 0)
+        order = sorted(used, key=str)
+        ring = sp.polys.rings.PolyRing(order, sp.QQ, sp.lex)
+        place = {symbol: i for i, symbol in enumerate(order)}
+        polynomial = ring.from_expr(e) if e.free_symbols else ring(e)
+        for unknown in reversed(self._unknowns):  # a base knows earlier ones only
+            if polynomial == 0:
+                return True
+            if unknown.symbol in place and unknown.kind != "free":
+                polynomial = _used(polynomial, place[unknown.symbol], unknown, ring)
+        return bool(polynomial == 0)
+
+    @staticmethod
+    def _check(e: Any) -> None:
+        if _terms(e) > LIMIT:
+            raise TooLongError
+
+
+def _terms(e: Any) -> int:
+    """At most as many terms has the expanded expression."""
+    if e.is_Add:
+        return sum(map(_terms, e.args))
+    if e.is_Mul:
+        count = 1
+        for part in e.args:
+            count = min(count * _terms(part), 10 * LIMIT)
+        return count
+    if e.is_Pow and e.exp.is_Integer and e.exp > 0:
+        n, k = _terms(e.base), int(e.exp)
+        return 1 if n == 1 else min(comb(n + k - 1, k), 10 * LIMIT) if k < 50 else 10 * LIMIT
+    return 1
+
+
+def _used(polynomial: Any, i: int, unknown: _Unknown, ring: Any) -> Any:
+    """The polynomial after what is known of its variable i."""
+    parts: dict[int, Any] = {}  # power -> what it is multiplied by
+    for powers, coefficient in polynomial.terms():
+        rest = (*powers[:i], 0, *powers[i + 1 :])
+        parts.setdefault(powers[i], ring.zero.copy())[rest] = coefficient
+    if not any(parts.keys() - {0}):
+        return polynomial
+    variable, result, most = ring.gens[i], ring.zero, max(parts)
+    for power, part in parts.items():
+        if unknown.kind == "condition":
+            result += part * variable ** min(power, 1)
+            continue
+        # of 1/b all is multiplied by b^most, which is not 0
+        times, left = (most - power, 0) if unknown.kind == "inverse" else divmod(power, unknown.degree)
+        base = ring.from_expr(unknown.base) if times else ring.one
+        if len(part) * len(base) ** times > 20 * LIMIT:
+            raise TooLongError
+        result += part * base**times * variable**left
+    return result

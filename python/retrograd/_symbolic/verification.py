@@ -1,0 +1,186 @@
+"""The engine's gradients, the chain rule and SymPy's derivative, held against each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from retrograd._core import Node
+from retrograd._symbolic.digits import Point, UndefinedError
+from retrograd._symbolic.exactness import Comparison
+from retrograd._symbolic.passes import Passes, _known_shapes
+from retrograd._symbolic.report import Element, SymbolicReport
+from retrograd._symbolic.rules import exact, expressions, total
+from retrograd.errors import ArgumentError, ShapeError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+POINTS = 4  # random points at which expressions are compared that cannot be decided
+TRIES = 5 * POINTS
+
+
+def verify(
+    result: Node,
+    names: Mapping[Node, str],
+    values: Mapping[Node, NDArray[Any]],
+    gradients: Mapping[Node, NDArray[Any]],
+    seed: Any = None,
+    training: bool = False,
+) -> SymbolicReport:
+    """Compare gradients of the engine with SymPy's derivatives, as formulas and as numbers.
+
+    With R = sum(seed * result), for every element of every leaf in ``gradients``: SymPy differentiates the
+    whole expression; backpropagation is walked once more with the backward rule of each operation, in
+    expressions. The two must be the same expression: exactly where that can be shown, else with 30 digits at
+    random points. And the engine's number must be that of SymPy's derivative at ``values``, to 1e-12.
+
+    Parameters
+    ----------
+    result
+        The node that was differentiated.
+    names
+        Leaf -> name.
+    values
+        Leaf -> the numbers of this pass, of all leaves but constants.
+    gradients
+        Leaf -> dR/d leaf as the engine computed it in float64.
+    seed
+        dR/d result, of its shape; None: ones.
+    training
+        Whether the pass was one of training: batch norm took the statistics of the batch.
+
+    Raises
+    ------
+    ArgumentError
+        SymPy is not installed, or a leaf has no values.
+    GraphError
+        An operation that has no expression.
+    ShapeError
+        A gradient or the seed is not of its leaf's shape.
+    """
+    numbers = {node: np.asarray(value) for node, value in values.items()}
+    fixed = {node: v for node, v in numbers.items() if node.dtype == "index" or node.kind == "constant"}
+    passes = Passes(result, names, _known_shapes(result, None, numbers), fixed, tuple(gradients), training)
+    missing = [passes.name(node) for node in passes.symbols if node not in numbers]
+    if missing:
+        raise ArgumentError(f"verify: expected values of all leaves, got none of {', '.join(missing)}")
+    start = _seed(passes, seed)
+    whole = total(start * passes.values[result])[()]
+    chain = passes.backward(start)
+    point = Point(_at(passes, numbers), passes.held)
+    judge = _Judge(passes, numbers)
+    found: list[tuple[str, tuple[int, ...], Any, Any, str, float, float]] = []
+    for leaf, engine in gradients.items():
+        if np.shape(engine) != passes.shape(leaf):
+            raise ShapeError(
+                f"verify: the gradient of {passes.name(leaf)} has shape {np.shape(engine)}, expected "
+                f"{passes.shape(leaf)}"
+            )
+        for at in np.ndindex(passes.shape(leaf)):
+            derivative = whole.diff(passes.symbols[leaf][at]) if leaf in passes.symbols else whole * 0
+            backward = chain[leaf][at]
+            decided = judge.decide(derivative, backward)
+            found.append(
+                (
+                    passes.name(leaf),
+                    at,
+                    passes.shown(derivative),
+                    passes.shown(backward),
+                    decided,
+                    float(np.asarray(engine)[at]),
+                    _number(point, derivative),
+                )
+            )
+    return SymbolicReport(_elements(found), bool(point.corners), bool(passes.held))
+
+
+def _seed(passes: Passes, seed: Any) -> Any:
+    shape = passes.shape(passes.result)
+    given = np.ones(shape) if seed is None else np.asarray(seed, dtype=np.float64)
+    if given.shape != shape:
+        raise ShapeError(f"verify: the seed has shape {given.shape}, expected {shape} of the result")
+    return expressions(np.vectorize(exact, otypes=[object])(given))
+
+
+def _at(passes: Passes, numbers: Mapping[Node, Any]) -> dict[Any, float]:
+    return {
+        symbol: float(numbers[leaf][at])
+        for leaf, symbols in passes.symbols.items()
+        for at, symbol in np.ndenumerate(symbols)
+    }
+
+
+def _number(point: Point, expression: Any) -> float:
+    try:
+        return float(point.value(expression))
+    except UndefinedError:
+        return math.nan
+
+
+class _Judge:
+    """Whether two expressions are the same."""
+
+    def __init__(self, passes: Passes, numbers: Mapping[Node, Any]) -> None:
+        self._comparison = Comparison()
+        self._start = _at(passes, numbers)
+        self._held = passes.held
+        self._points: list[Point] = []
+        self._rng = np.random.default_rng(0)
+
+    def decide(self, a: Any, b: Any) -> str:
+        if self._comparison.equal(a, b):
+            return "exactly"
+        looked_at = 0
+        for k in range(TRIES):
+            point = self._point(k)
+            try:
+                first, second = point.value(a), point.value(b)
+            except UndefinedError:
+                continue
+            if not point.agree(first, second):
+                return "different"
+            looked_at += 1
+            if looked_at == POINTS:
+                return "30 digits"
+        return "not decided"
+
+    def _point(self, k: int) -> Point:
+        """Near the values that were given, where the functions surely are defined, and off their corners."""
+        while len(self._points) <= k:
+            moved = {
+                symbol: value * self._rng.uniform(0.7, 1.3) + self._rng.uniform(-0.05, 0.05) * (value == 0)
+                for symbol, value in self._start.items()
+            }
+            self._points.append(Point(moved, self._held))
+        return self._points[k]
+
+
+def _elements(
+    found: list[tuple[str, tuple[int, ...], Any, Any, str, float, float]],
+) -> list[Element]:
+    """With the errors, which need the largest derivatives."""
+    largest: dict[str, float] = {}
+    for leaf, *_, symbolic in found:
+        largest[leaf] = max(largest.get(leaf, 0.0), abs(symbolic) if math.isfinite(symbolic) else 0.0)
+    of_all = max(largest.values(), default=0.0)
+    elements = []
+    for leaf, at, derivative, backward, decided, engine, symbolic in found:
+        scale = max(largest[leaf], 1e-3 * of_all) or 1.0
+        error = abs(engine - symbolic) / scale
+        elements.append(
+            Element(
+                leaf,
+                at,
+                derivative,
+                backward,
+                decided,
+                engine,
+                symbolic,
+                error if math.isfinite(error) else math.inf,
+            )
+        )
+    return elements

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from retrograd._symbolic.rules import sympy
+from retrograd._symbolic.rules import hidden_expression, sympy
 
 DIGITS = 30
 _WORKING = 80  # digits that are computed with: 50 may cancel
@@ -58,6 +58,25 @@ class Point:
             self._memo[expression] = number
         return self._memo[expression]
 
+    def magnitude(self, e: Any) -> Any:
+        """What rounding errors of the value are relative to: sums of sizes in place of sums.
+
+        Raises
+        ------
+        UndefinedError
+            There is no value.
+        """
+        sp = sympy()
+        if e.is_Add:
+            return self._mp.fsum(map(self.magnitude, e.args))
+        if e.is_Mul:
+            return self._mp.fprod(map(self.magnitude, e.args))
+        if e.is_Pow and e.exp.is_Integer and e.exp > 0:
+            return self.magnitude(e.base) ** int(e.exp)
+        if isinstance(e, sp.Piecewise):
+            return next(self.magnitude(value) for value, condition in e.args if self._holds(condition))
+        return abs(self.value(e))
+
     def agree(self, a: Any, b: Any) -> bool:
         """Whether two numbers are the same to 30 digits, of 1 where they are smaller."""
         scale = max(abs(a), abs(b), 1)
@@ -67,6 +86,8 @@ class Point:
         sp, mp = sympy(), self._mp
         if e.is_Rational:
             return mp.mpf(int(e.p)) / int(e.q)
+        if isinstance(e, hidden_expression()):
+            return self.value(e.expression)
         if e in self._held:
             return self.value(self._held[e])
         if isinstance(e, sp.Piecewise):

@@ -13,7 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from retrograd._symbolic.rules import Call, Expressions, Rule, each, exact, expressions, summed_to, sympy
+from retrograd._symbolic.rules import (
+    Call,
+    Expressions,
+    Rule,
+    each,
+    exact,
+    expressions,
+    in_condition,
+    summed_to,
+    sympy,
+)
 
 Function = Callable[..., Any]
 
@@ -21,13 +31,16 @@ Function = Callable[..., Any]
 def absolute(x: Any) -> Any:
     """|x|; SymPy's own where it knows that x is real, for it would write complex parts of log(x)."""
     sp = sympy()
-    return sp.Abs(x) if x.is_extended_real else sp.Piecewise((-x, x < 0), (x, True))
+    return sp.Abs(x) if x.is_extended_real else sp.Piecewise((-x, in_condition(x) < 0), (x, True))
 
 
 def sign(x: Any) -> Any:
     """-1, 0 or 1."""
     sp = sympy()
-    return sp.sign(x) if x.is_extended_real else sp.Piecewise((-1, x < 0), (1, x > 0), (0, True))
+    if x.is_extended_real:
+        return sp.sign(x)
+    z = in_condition(x)
+    return sp.Piecewise((-1, z < 0), (1, z > 0), (0, True))
 
 
 def truth(x: Any) -> Any:
@@ -35,7 +48,7 @@ def truth(x: Any) -> Any:
     sp = sympy()
     if isinstance(x, sp.Piecewise) and [value for value, _ in x.args] == [1, 0]:
         return x.args[0][1]
-    return sp.Ne(x, 0)
+    return sp.Ne(in_condition(x), 0)
 
 
 @cache
@@ -46,8 +59,12 @@ def unary_functions() -> dict[str, tuple[Function, Function]]:
     slope, scale = sp.Rational(1, 100), sp.Rational("1.0507009873554804934193349852946")
     scale_alpha = scale * sp.Rational("1.6732632423543772848170429916717")
 
-    def choose(*pairs: Any) -> Any:
-        return sp.Piecewise(*pairs)
+    def above(x: Any, first: Any, otherwise: Any) -> Any:  # at 0 it is the other one
+        return sp.Piecewise((first, in_condition(x) > 0), (otherwise, True))
+
+    def hard(x: Any, low: Any, high: Any, between: Any) -> Any:
+        z = in_condition(x)
+        return sp.Piecewise((low, z <= -3), (high, z >= 3), (between, True))
 
     def sigmoid(x: Any) -> Any:
         return 1 / (1 + exp(-x))
@@ -66,18 +83,12 @@ def unary_functions() -> dict[str, tuple[Function, Function]]:
         "identity": (lambda x: x, lambda x, y: sp.Integer(1)),
         "sigmoid": (sigmoid, lambda x, y: y * (1 - y)),
         "tanh": (sp.tanh, lambda x, y: 1 - y * y),
-        "relu": (lambda x: choose((x, x > 0), (0, True)), lambda x, y: choose((1, x > 0), (0, True))),
-        "leaky_relu": (
-            lambda x: choose((x, x > 0), (slope * x, True)),
-            lambda x, y: choose((1, x > 0), (slope, True)),
-        ),
-        "elu": (
-            lambda x: choose((x, x > 0), (exp(x) - 1, True)),
-            lambda x, y: choose((1, x > 0), (y + 1, True)),
-        ),
+        "relu": (lambda x: above(x, x, 0), lambda x, y: above(x, 1, 0)),
+        "leaky_relu": (lambda x: above(x, x, slope * x), lambda x, y: above(x, 1, slope)),
+        "elu": (lambda x: above(x, x, exp(x) - 1), lambda x, y: above(x, 1, y + 1)),
         "selu": (
-            lambda x: choose((scale * x, x > 0), (scale_alpha * (exp(x) - 1), True)),
-            lambda x, y: choose((scale, x > 0), (y + scale_alpha, True)),
+            lambda x: above(x, scale * x, scale_alpha * (exp(x) - 1)),
+            lambda x, y: above(x, scale, y + scale_alpha),
         ),
         "gelu": (
             lambda x: x * phi(x),
@@ -88,13 +99,10 @@ def unary_functions() -> dict[str, tuple[Function, Function]]:
         "softsign": (lambda x: x / (1 + absolute(x)), lambda x, y: 1 / (1 + absolute(x)) ** 2),
         "mish": (lambda x: x * sp.tanh(softplus(x)), mish_slope),
         "hard_sigmoid": (
-            lambda x: choose((0, x <= -3), (1, x >= 3), ((x + 3) / 6, True)),
-            lambda x, y: choose((0, x <= -3), (0, x >= 3), (sp.Rational(1, 6), True)),
+            lambda x: hard(x, 0, 1, (x + 3) / 6),
+            lambda x, y: hard(x, 0, 0, sp.Rational(1, 6)),
         ),
-        "hard_swish": (
-            lambda x: choose((0, x <= -3), (x, x >= 3), (x * (x + 3) / 6, True)),
-            lambda x, y: choose((0, x <= -3), (1, x >= 3), (x / 3 + half, True)),
-        ),
+        "hard_swish": (lambda x: hard(x, 0, x, x * (x + 3) / 6), lambda x, y: hard(x, 0, 1, x / 3 + half)),
         "exp": (exp, lambda x, y: y),
         "negative": (lambda x: -x, lambda x, y: sp.Integer(-1)),
         "log": (sp.log, lambda x, y: 1 / x),
@@ -154,7 +162,7 @@ def _comparison(relation: str) -> Rule:
     def value(call: Call, a: Expressions, b: Expressions) -> Expressions:
         sp = sympy()
         holds = getattr(sp, relation)
-        return each(lambda p, q: sp.Piecewise((1, holds(p, q)), (0, True)), a, b)
+        return each(lambda p, q: sp.Piecewise((1, holds(in_condition(p), in_condition(q))), (0, True)), a, b)
 
     return Rule(value, lambda call, dy, y, a, b: [None, None])
 
@@ -173,16 +181,15 @@ def _where_gradients(
     return [None, summed_to(first, np.shape(a)), summed_to(second, np.shape(b))]
 
 
-def _clip_value(call: Call, x: Expressions) -> Expressions:
+def _bounds(call: Call) -> tuple[Any, Any]:
     low, high = (exact(call.attributes[name]) for name in ("low", "high"))  # type: ignore[arg-type]
-    choose = sympy().Piecewise
-    return each(lambda z: choose((low, z < low), (high, z > high), (z, True)), x)
+    return low, high
 
 
-def _clip_gradients(call: Call, dy: Expressions, y: Expressions, x: Expressions) -> list[Expressions]:
-    low, high = (exact(call.attributes[name]) for name in ("low", "high"))  # type: ignore[arg-type]
-    choose = sympy().Piecewise
-    return [dy * each(lambda z: choose((0, z < low), (0, z > high), (1, True)), x)]
+def _clipped(call: Call, x: Any, below: Any, above: Any, between: Any) -> Any:
+    """One of three things, as x lies to the bounds."""
+    (low, high), z = _bounds(call), in_condition(x)
+    return sympy().Piecewise((below, z < low), (above, z > high), (between, True))
 
 
 def rules() -> dict[str, Rule]:
@@ -203,7 +210,10 @@ def rules() -> dict[str, Rule]:
             )
         },
         "where": Rule(_where_value, _where_gradients),
-        "clip": Rule(_clip_value, _clip_gradients),
+        "clip": Rule(
+            lambda call, x: each(lambda z: _clipped(call, z, *_bounds(call), z), x),
+            lambda call, dy, y, x: [dy * each(lambda z: _clipped(call, z, 0, 0, 1), x)],
+        ),
         "stop_gradient": Rule(copied.value, lambda call, dy, y, x: [None], held=(0,)),
         "dropout": copied,  # in predictions; in training passes.py refuses it
     }

@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import comb
 from typing import Any, NamedTuple
 
-from retrograd._symbolic.rules import sympy
+from retrograd._symbolic.rules import hidden_expression, sympy
 
 LIMIT = 20_000  # terms of a polynomial that are still worth the time
 
@@ -39,15 +39,27 @@ class Comparison:
         """True where a = b is shown; False where it is not."""
         if a == b:
             return True
+        # what stands in both as it is need not be multiplied out: the short way, which often is enough
+        shared = {e for e in _sums(a) & _sums(b) if len(e.args) > 2} - {a, b}
+        return (bool(shared) and self._agree(a, b, shared)) or self._agree(a, b, set())
+
+    def _agree(self, a: Any, b: Any, shared: set[Any]) -> bool:
+        memo = self._memo
+        if shared:
+            self._memo = {e: self._unknown("free", "sum", e) for e in shared}
         try:
             return self._vanishes(self._rational(a) - self._rational(b))
         except TooLongError:
             return False
+        finally:
+            self._memo = memo
 
     # ------------------------------------------------------------------- expressions to polynomials
 
     def _rational(self, e: Any) -> Any:
         """The same in unknowns, with sums, products and whole powers alone."""
+        if isinstance(e, hidden_expression()):
+            return self._rational(e.expression)
         if e.is_Rational or e.is_Symbol:
             return e
         if e not in self._memo:
@@ -70,8 +82,8 @@ class Comparison:
             return 2 * self._positive(e.args[0]) - 1
         if isinstance(e, sp.Abs):
             return (2 * self._positive(e.args[0]) - 1) * self._rational(e.args[0])
-        if isinstance(e, sp.Max | sp.Min):
-            first, rest = e.args[0], e.func(*e.args[1:])
+        if isinstance(e, sp.Max | sp.Min) and len(e.args) == 2:  # of more it is one unknown
+            first, rest = e.args
             larger = self._positive(first - rest if isinstance(e, sp.Max) else rest - first)
             return larger * self._rational(first) + (1 - larger) * self._rational(rest)
         return self._unknown("free", e.func, *(self._expanded(self._rational(a)) for a in e.args))
@@ -166,32 +178,46 @@ class Comparison:
 
     def _vanishes(self, e: Any) -> bool:
         """Whether the polynomial is 0 once all that is known of the unknowns has been used."""
-        sp = sympy()
-        self._check(e)
-        used, open_symbols = set(), list(e.free_symbols)
-        bases = {u.symbol: u.base for u in self._unknowns if u.base is not None}
-        while open_symbols:
-            symbol = open_symbols.pop()
-            if symbol not in used:
-                used.add(symbol)
-                open_symbols.extend(bases[symbol].free_symbols if symbol in bases else ())
-        if not used:
+        if e.is_Rational:
             return bool(e == 0)
-        order = sorted(used, key=str)
-        ring = sp.polys.rings.PolyRing(order, sp.QQ, sp.lex)
-        place = {symbol: i for i, symbol in enumerate(order)}
-        polynomial = ring.from_expr(e) if e.free_symbols else ring(e)
-        for unknown in reversed(self._unknowns):  # a base knows earlier ones only
-            if polynomial == 0:
-                return True
-            if unknown.symbol in place and unknown.kind != "free":
-                polynomial = _used(polynomial, place[unknown.symbol], unknown, ring)
-        return bool(polynomial == 0)
-
-    @staticmethod
-    def _check(e: Any) -> None:
         if _terms(e) > LIMIT:
             raise TooLongError
+        known = self._behind(e)  # a base knows earlier ones only: the last come first
+        plain = e.free_symbols.union(*(u.base.free_symbols for u in known if u.base is not None))
+        symbols = [u.symbol for u in known]
+        symbols += sorted(plain.difference(symbols), key=str)
+        sp = sympy()
+        ring = sp.polys.rings.PolyRing(symbols, sp.QQ, sp.lex)
+        polynomial = ring.from_expr(e)
+        for step in (_reduced, _eliminated):
+            for place, unknown in enumerate(known):
+                if polynomial == 0:
+                    return True
+                if unknown.kind != "free":
+                    polynomial = step(polynomial, place, unknown, ring)
+        return bool(polynomial == 0)
+
+    def _behind(self, e: Any) -> list[_Unknown]:
+        """The unknowns in an expression and in what they stand for, the last made first."""
+        used, open_symbols = set(), list(e.free_symbols)
+        known = {u.symbol: u for u in self._unknowns}
+        while open_symbols:
+            symbol = open_symbols.pop()
+            if symbol in known and symbol not in used:
+                used.add(symbol)
+                base = known[symbol].base
+                open_symbols.extend(() if base is None else base.free_symbols)
+        return [u for u in reversed(self._unknowns) if u.symbol in used]
+
+
+def _sums(e: Any) -> set[Any]:
+    """All sums that are parts of an expression."""
+    seen, open_parts = {e}, [e]
+    while open_parts:
+        new = set(open_parts.pop().args) - seen
+        seen |= new
+        open_parts.extend(new)
+    return {part for part in seen if part.is_Add}
 
 
 def _terms(e: Any) -> int:
@@ -209,23 +235,49 @@ def _terms(e: Any) -> int:
     return 1
 
 
-def _used(polynomial: Any, i: int, unknown: _Unknown, ring: Any) -> Any:
-    """The polynomial after what is known of its variable i."""
+def _reduced(polynomial: Any, place: int, unknown: _Unknown, ring: Any) -> Any:
+    """With s = 1/b and t the leading term of b: t s is 1 - (b - t) s, until no term has both; short."""
+    if unknown.kind != "inverse":
+        return _eliminated(polynomial, place, unknown, ring)
+    s, base = ring.gens[place], ring.from_expr(unknown.base)
+    lead = base.LM
+    both = tuple(n + (i == place) for i, n in enumerate(lead))
+    instead = (1 - s * (base - base.leading_term())).quo_ground(base.LC)
+    while True:
+        rest, quotient = ring.zero.copy(), ring.zero.copy()
+        for powers, coefficient in polynomial.terms():
+            left = tuple(n - m for n, m in zip(powers, both, strict=True))
+            if min(left) < 0:
+                rest[powers] = coefficient
+            else:
+                quotient[left] = coefficient
+        if not quotient:
+            return polynomial
+        _expect_short(len(quotient) * len(instead))
+        polynomial = rest + quotient * instead
+
+
+def _eliminated(polynomial: Any, place: int, unknown: _Unknown, ring: Any) -> Any:
+    """All powers of a condition are itself, of a root its base; what has 1/b is multiplied by b until none has."""
     parts: dict[int, Any] = {}  # power -> what it is multiplied by
     for powers, coefficient in polynomial.terms():
-        rest = (*powers[:i], 0, *powers[i + 1 :])
-        parts.setdefault(powers[i], ring.zero.copy())[rest] = coefficient
-    if not any(parts.keys() - {0}):
+        rest = (*powers[:place], 0, *powers[place + 1 :])
+        parts.setdefault(powers[place], ring.zero.copy())[rest] = coefficient
+    most = max(parts, default=0)
+    if most < (2 if unknown.kind == "condition" else unknown.degree):
         return polynomial
-    variable, result, most = ring.gens[i], ring.zero, max(parts)
+    variable, result = ring.gens[place], ring.zero
     for power, part in parts.items():
         if unknown.kind == "condition":
             result += part * variable ** min(power, 1)
             continue
-        # of 1/b all is multiplied by b^most, which is not 0
         times, left = (most - power, 0) if unknown.kind == "inverse" else divmod(power, unknown.degree)
         base = ring.from_expr(unknown.base) if times else ring.one
-        if len(part) * len(base) ** times > 20 * LIMIT:
-            raise TooLongError
+        _expect_short(len(part) * comb(len(base) + times - 1, times))
         result += part * base**times * variable**left
     return result
+
+
+def _expect_short(terms: int) -> None:
+    if terms > LIMIT:
+        raise TooLongError

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from retrograd._symbolic.arrays import product_rule
+from retrograd._symbolic.arrays import largest, product_rule, share_of
 from retrograd._symbolic.rules import Call, Expressions, Rule, expressions, sympy
 
 Gradients = Sequence[Expressions | None]
@@ -77,18 +77,16 @@ def _windows(call: Call, x: Any) -> Iterator[tuple[tuple[int, ...], list[tuple[i
 def _max_pool_value(call: Call, x: Expressions) -> Expressions:
     y = np.empty(call.shape, dtype=object)
     for at, pixels in _windows(call, x):
-        y[at] = sympy().Max(*(x[pixel] for pixel in pixels))
+        y[at] = largest(*(x[pixel] for pixel in pixels))
     return y
 
 
 def _max_pool_gradients(call: Call, dy: Expressions, y: Expressions, x: Expressions) -> Gradients:
-    sp = sympy()
     dx = expressions(np.zeros(np.shape(x), dtype=int))
     for at, pixels in _windows(call, x):
         for pixel in pixels:
             others = [x[other] for other in pixels if other != pixel]
-            largest = sp.Heaviside(x[pixel] - sp.Max(*others)) if others else 1
-            dx[pixel] = dx[pixel] + dy[at] * largest
+            dx[pixel] = dx[pixel] + dy[at] * share_of(x[pixel], others)
     return [dx]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from retrograd._symbolic.arrays import log_total, shares
 from retrograd._symbolic.elementwise import absolute, sign
-from retrograd._symbolic.rules import Call, Expressions, Rule, each, exact, expressions, sympy, total
+from retrograd._symbolic.rules import Call, Expressions, Rule, each, exact, expressions, in_condition, sympy, total
 
 Gradients = Sequence[Expressions | None]
 
@@ -24,13 +24,15 @@ def loss_functions() -> dict[str, tuple[Callable[..., Any], Callable[..., Any], 
     sp = sympy()
     half = sp.Rational(1, 2)
 
+    def within(d: Any, delta: Any, inside: Any, outside: Any) -> Any:
+        return sp.Piecewise((inside, in_condition(absolute(d)) <= delta), (outside, True))
+
     def huber(z: Any, t: Any, delta: Any) -> Any:
         d = absolute(z - t)
-        return sp.Piecewise((half * d * d, d <= delta), (delta * (d - half * delta), True))
+        return within(z - t, delta, half * d * d, delta * (d - half * delta))
 
-    def huber_slope(z: Any, t: Any, delta: Any) -> Any:
-        d = z - t
-        return sp.Piecewise((d, absolute(d) <= delta), (delta * sign(d), True))
+    def hinge(z: Any, t: Any, outside: Any) -> Any:
+        return sp.Piecewise((0, in_condition(1 - t * z) <= 0), (outside, True))
 
     def sigmoid(z: Any) -> Any:
         return 1 / (1 + sp.exp(-z))
@@ -43,7 +45,7 @@ def loss_functions() -> dict[str, tuple[Callable[..., Any], Callable[..., Any], 
         ),
         "mean_squared_error": (lambda z, t, p: (z - t) ** 2, lambda z, t, p: 2 * (z - t), True),
         "mean_absolute_error": (lambda z, t, p: absolute(z - t), lambda z, t, p: sign(z - t), True),
-        "huber": (huber, huber_slope, True),
+        "huber": (huber, lambda z, t, p: within(z - t, p, z - t, p * sign(z - t)), True),
         "binary_cross_entropy": (
             # -t log s - (1 - t) log(1 - s), where 1 - s would round to 0
             lambda z, t, p: sp.log(1 + sp.exp(z)) - t * z,
@@ -51,11 +53,7 @@ def loss_functions() -> dict[str, tuple[Callable[..., Any], Callable[..., Any], 
             True,
         ),
         "poisson": (lambda z, t, p: sp.exp(z) - t * z, lambda z, t, p: sp.exp(z) - t, True),
-        "hinge": (
-            lambda z, t, p: sp.Piecewise((0, 1 - t * z <= 0), (1 - t * z, True)),
-            lambda z, t, p: sp.Piecewise((0, 1 - t * z <= 0), (-t, True)),
-            True,
-        ),
+        "hinge": (lambda z, t, p: hinge(z, t, 1 - t * z), lambda z, t, p: hinge(z, t, -t), True),
     }
 
 

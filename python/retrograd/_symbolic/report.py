@@ -31,8 +31,8 @@ class Element(Record):
     engine, symbolic
         The engine's number, and SymPy's with 30 digits, rounded to a float.
     error
-        |engine - symbolic|, divided by the largest derivative of this leaf (by no less than a thousandth of
-        the largest of all, and by 1 where all are 0).
+        |engine - symbolic|, divided by the sizes of the terms that the derivative adds up: where they cancel,
+        what they were before counts. Absolute where there are none.
     """
 
     leaf: str

@@ -121,6 +121,26 @@ def exact(value: float) -> Any:
     return sp.Rational(repr(number)) if len(digits) <= 12 else sp.Rational(number)
 
 
+@cache
+def hidden_expression() -> Any:
+    """The class of symbols that are called as the expression they stand for prints."""
+    sp = sympy()
+
+    class Hidden(sp.Symbol):  # type: ignore[misc]
+        expression: Any
+
+    return Hidden
+
+
+def in_condition(x: Any) -> Any:
+    """x as it may stand in a condition: SymPy multiplies out a Piecewise there, branch by branch."""
+    if not x.has(sympy().Piecewise):
+        return x
+    hidden = hidden_expression()(str(x), real=True)
+    hidden.expression = x
+    return hidden
+
+
 def expressions(array: Any) -> Expressions:
     """A number, an expression or an array of either as an array of expressions."""
     given = np.asarray(array, dtype=object)

@@ -13,7 +13,7 @@ from retrograd._symbolic.digits import Point, UndefinedError
 from retrograd._symbolic.exactness import Comparison
 from retrograd._symbolic.passes import Passes, _known_shapes
 from retrograd._symbolic.report import Element, SymbolicReport
-from retrograd._symbolic.rules import exact, expressions, total
+from retrograd._symbolic.rules import exact, expressions, sympy, total
 from retrograd.errors import ArgumentError, ShapeError
 
 if TYPE_CHECKING:
@@ -70,10 +70,11 @@ def verify(
         raise ArgumentError(f"verify: expected values of all leaves, got none of {', '.join(missing)}")
     start = _seed(passes, seed)
     whole = total(start * passes.values[result])[()]
+    terms = [(term, term.free_symbols) for term in sympy().Add.make_args(whole)]
     chain = passes.backward(start)
     point = Point(_at(passes, numbers), passes.held)
     judge = _Judge(passes, numbers)
-    found: list[tuple[str, tuple[int, ...], Any, Any, str, float, float]] = []
+    elements = []
     for leaf, engine in gradients.items():
         if np.shape(engine) != passes.shape(leaf):
             raise ShapeError(
@@ -81,21 +82,24 @@ def verify(
                 f"{passes.shape(leaf)}"
             )
         for at in np.ndindex(passes.shape(leaf)):
-            derivative = whole.diff(passes.symbols[leaf][at]) if leaf in passes.symbols else whole * 0
+            derivative = _derivative(terms, passes.symbols[leaf][at] if leaf in passes.symbols else None)
             backward = chain[leaf][at]
-            decided = judge.decide(derivative, backward)
-            found.append(
-                (
+            elements.append(
+                Element(
                     passes.name(leaf),
                     at,
                     passes.shown(derivative),
                     passes.shown(backward),
-                    decided,
-                    float(np.asarray(engine)[at]),
-                    _number(point, derivative),
+                    judge.decide(derivative, backward),
+                    *_numbers(point, derivative, float(np.asarray(engine)[at])),
                 )
             )
-    return SymbolicReport(_elements(found), bool(point.corners), bool(passes.held))
+    return SymbolicReport(elements, bool(point.corners), bool(passes.held))
+
+
+def _derivative(terms: list[tuple[Any, Any]], symbol: Any) -> Any:
+    """SymPy's derivative of a sum: of those terms that have the symbol, which may be few of many."""
+    return sympy().Add(*(term.diff(symbol) for term, symbols in terms if symbol in symbols))
 
 
 def _seed(passes: Passes, seed: Any) -> Any:
@@ -114,11 +118,14 @@ def _at(passes: Passes, numbers: Mapping[Node, Any]) -> dict[Any, float]:
     }
 
 
-def _number(point: Point, expression: Any) -> float:
+def _numbers(point: Point, expression: Any, engine: float) -> tuple[float, float, float]:
+    """The engine's, SymPy's and the relative error."""
     try:
-        return float(point.value(expression))
+        symbolic, scale = float(point.value(expression)), float(point.magnitude(expression))
     except UndefinedError:
-        return math.nan
+        return engine, math.nan, math.inf
+    error = abs(engine - symbolic) / (scale or 1.0)
+    return engine, symbolic, error if math.isfinite(error) else math.inf
 
 
 class _Judge:
@@ -158,29 +165,3 @@ class _Judge:
             self._points.append(Point(moved, self._held))
         return self._points[k]
 
-
-def _elements(
-    found: list[tuple[str, tuple[int, ...], Any, Any, str, float, float]],
-) -> list[Element]:
-    """With the errors, which need the largest derivatives."""
-    largest: dict[str, float] = {}
-    for leaf, *_, symbolic in found:
-        largest[leaf] = max(largest.get(leaf, 0.0), abs(symbolic) if math.isfinite(symbolic) else 0.0)
-    of_all = max(largest.values(), default=0.0)
-    elements = []
-    for leaf, at, derivative, backward, decided, engine, symbolic in found:
-        scale = max(largest[leaf], 1e-3 * of_all) or 1.0
-        error = abs(engine - symbolic) / scale
-        elements.append(
-            Element(
-                leaf,
-                at,
-                derivative,
-                backward,
-                decided,
-                engine,
-                symbolic,
-                error if math.isfinite(error) else math.inf,
-            )
-        )
-    return elements

@@ -60,6 +60,7 @@ inline bool check_signals() {
 }
 
 void bind_errors(py::module_& m);
+void bind_evaluation(py::module_& m);
 void bind_graph(py::module_& m);
 void bind_model(py::module_& m);
 void bind_predict(py::module_& m);

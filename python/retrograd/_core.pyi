@@ -12,6 +12,7 @@ Attributes: TypeAlias = dict[str, Attribute]
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 __version__: str
+recorded_every: int  # iterations from one whose norms are recorded to the next
 
 class RetrogradError(Exception): ...
 class ShapeError(RetrogradError, ValueError): ...
@@ -104,6 +105,28 @@ def variable_by_rule(
 def constant(value: NDArray[np.float64], name: str) -> Node: ...
 def apply(op: str, attributes: Attributes, inputs: Sequence[Node], who: str = "") -> Node:
     """Appends an operation; shapes are checked now. `who` begins error messages (default: the op's name)."""
+
+class Evaluation:
+    """An expression that is run in float64, all numbers kept. Nodes are known by their position."""
+
+    def __init__(self, result: Node, seed: int = 0) -> None: ...
+    @property
+    def nodes(self) -> list[Node]: ...
+    @property
+    def names(self) -> list[str]: ...
+    @property
+    def result(self) -> int: ...
+    @property
+    def visits(self) -> list[int]:
+        """Operations in the order in which backward visits them."""
+    @property
+    def batch(self) -> int: ...
+    def forward(self, fed: Sequence[tuple[int, Array]]) -> None: ...
+    def backward(self, seed: NDArray[np.float64]) -> None: ...
+    def value(self, id: int) -> NDArray[np.float64] | None:
+        """A copy; None for indices."""
+    def gradient(self, id: int) -> NDArray[np.float64] | None:
+        """A copy; None where there is no derivative."""
 
 class Layer:
     """A builder of nodes. The first call makes the parameters; later calls share them."""
@@ -210,8 +233,8 @@ class EpochResult:
     stopped: bool  # stop() was called, or on_iteration returned True
     outputs: list[Array]  # collect=True: every model output in the order of visit, else []
     order: NDArray[np.int64]  # the rows in that order (collect=True), else empty
-    gradient_norms: dict[str, float]  # record_layers: parameter -> mean norm of its gradient
-    update_norms: dict[str, float]  # record_layers: parameter -> mean norm of its update
+    gradient_norms: dict[str, float]  # record_layers: parameter -> mean norm, over recorded iterations
+    update_norms: dict[str, float]  # the same of its update
 
 class _Trainer:
     """Trainer32 and Trainer64 have the same methods."""

@@ -40,6 +40,9 @@ struct Step {
     int fused = -1;  // the pre-activation node that a fused step covers
 };
 
+// Per node: whether `result` depends on it through operands that have a derivative.
+[[nodiscard]] std::vector<bool> reaching(const Graph& graph, int result);
+
 class Plan {
   public:
     // `loss` = -1: inference only. `trained[id]` for each node of the graph: parameters that want a gradient,

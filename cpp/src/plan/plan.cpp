@@ -20,6 +20,19 @@ std::size_t at(int id) { return static_cast<std::size_t>(id); }
 
 }  // namespace
 
+std::vector<bool> reaching(const Graph& graph, int result) {
+    std::vector<bool> reaches(at(graph.size()), false);
+    reaches[at(result)] = true;
+    for (int id = graph.size() - 1; id >= 0; --id) {
+        if (!reaches[at(id)]) continue;
+        const GraphNode& node = graph[id];
+        for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+            if (node.op->differentiable(i)) reaches[at(node.inputs[i])] = true;
+        }
+    }
+    return reaches;
+}
+
 Plan::Plan(std::shared_ptr<const Graph> graph, std::vector<int> results, int loss,
            const std::vector<bool>& trained, PlanOptions options)
     : graph_(std::move(graph)), results_(std::move(results)), loss_(loss), options_(options) {
@@ -43,7 +56,8 @@ void Plan::find_gradients(const std::vector<bool>& trained) {
     const Graph& graph = *graph_;
     needs_gradient_.assign(at(graph.size()), false);
     if (loss_ < 0) return;
-    std::vector<bool> varies(at(graph.size()), false), reaches(at(graph.size()), false);
+    const std::vector<bool> reaches = reaching(graph, loss_);
+    std::vector<bool> varies(at(graph.size()), false);
     for (int id = 0; id < graph.size(); ++id) {
         const GraphNode& node = graph[id];
         const bool fed = node.kind == NodeKind::input || node.kind == NodeKind::placeholder;
@@ -52,14 +66,6 @@ void Plan::find_gradients(const std::vector<bool>& trained) {
             (parameter && trained[at(id)]) || (fed && options_.input_gradients && node.dtype == DType::real);
         for (std::size_t i = 0; i < node.inputs.size(); ++i) {
             if (varies[at(node.inputs[i])] && node.op->differentiable(i)) varies[at(id)] = true;
-        }
-    }
-    reaches[at(loss_)] = true;
-    for (int id = graph.size() - 1; id >= 0; --id) {
-        if (!reaches[at(id)]) continue;
-        const GraphNode& node = graph[id];
-        for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-            if (node.op->differentiable(i)) reaches[at(node.inputs[i])] = true;
         }
     }
     for (const int id : graph.parameters()) {

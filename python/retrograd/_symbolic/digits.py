@@ -77,6 +77,17 @@ class Point:
             return next(self.magnitude(value) for value, condition in e.args if self._holds(condition))
         return abs(self.value(e))
 
+    def number(self, expression: Any) -> float:
+        """Rounded; 0 where all 30 digits of what is added up cancel.
+
+        Raises
+        ------
+        UndefinedError
+            There is no value.
+        """
+        value, scale = self.value(expression), self.magnitude(expression)
+        return float(value) if abs(value) > scale * self._mp.mpf(10) ** -DIGITS else 0.0
+
     def agree(self, a: Any, b: Any) -> bool:
         """Whether two numbers are the same to 30 digits, of 1 where they are smaller."""
         scale = max(abs(a), abs(b), 1)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from retrograd._symbolic.rules import hidden_expression, sympy
 
-LIMIT = 20_000  # terms of a polynomial that are still worth the time
+LIMIT = 6_000  # terms of a polynomial that are still worth the time
 
 
 class TooLongError(Exception):
@@ -89,7 +89,7 @@ class Comparison:
         return self._unknown("free", e.func, *(self._expanded(self._rational(a)) for a in e.args))
 
     def _expanded(self, e: Any) -> Any:
-        if _terms(e) > LIMIT // 10:
+        if _terms(e) > LIMIT // 4:
             raise TooLongError
         return sympy().expand(e)
 
@@ -107,17 +107,23 @@ class Comparison:
         if exponent.is_Integer and own is not None:
             return self._whole(own, int(exponent))
         whole = sp.Integer(1)
-        for term in sp.Add.make_args(self._expanded(self._rational(exponent))):
-            number, rest = term.as_coeff_Mul()
-            if not number.is_Rational:
-                number, rest = sp.Integer(1), term
-            key = None if own is None else self._expanded(own)
+        key = None if own is None else self._expanded(own)
+        for number, rest in self._factors(self._expanded(self._rational(exponent))):
             if rest == 1 and own is not None:
                 part = own if number.q == 1 else self._unknown("root", key, number.q, base=own, degree=number.q)
             else:
                 part = self._unknown("free", "power", key, rest, number.q)
             whole = whole * self._whole(part, number.p)
         return whole
+
+    def _factors(self, exponent: Any) -> list[tuple[Any, Any]]:
+        """(number, rest) of each term: e^(a + b) is to be e^a e^b; a long sum stays whole, up to its sign."""
+        sp = sympy()
+        terms = sp.Add.make_args(exponent)
+        if len(terms) <= 12:
+            return [term.as_coeff_Mul(rational=True) for term in terms]
+        content, primitive = exponent.primitive()
+        return [(-content, -primitive) if primitive.could_extract_minus_sign() else (content, primitive)]
 
     def _whole(self, base: Any, exponent: int) -> Any:
         sp = sympy()

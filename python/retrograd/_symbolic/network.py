@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from retrograd.model import Model
     from retrograd.trainer import Objective
 
-LIMIT = 400  # parameters times samples; each is differentiated by over every path
+LIMIT = 20_000  # parameters times multiply-adds: each is differentiated by, over expressions of that length
 
 
 def check_symbolic(net: Model, x: Any, y: Any, loss: Any, sample_weight: Any = None) -> SymbolicReport:
@@ -29,7 +29,8 @@ def check_symbolic(net: Model, x: Any, y: Any, loss: Any, sample_weight: Any = N
     The network and its loss become one expression, L = sum_i w_i L_i / sum_i w_i, with symbols for parameters,
     inputs and targets (labels are numbers: they choose terms). For every parameter that is trained, SymPy's
     dL/dw must be the expression that backpropagation builds, and its number at the network's values must be
-    the engine's gradient, to 1e-12. The engine runs on a float64 copy; the model itself is not touched.
+    the engine's gradient, to 1e-12. The engine runs on a float64 copy; the model itself is not touched. One
+    hidden layer takes a second; with every further one the expressions grow, and two may take minutes.
 
     Parameters
     ----------
@@ -75,11 +76,13 @@ def _refuse_large(net: Model, trained: list[str], samples: int) -> None:
     if not trained:
         raise ArgumentError("check_symbolic: the model has no parameters that are trained")
     count = sum(net.parameters[name].size for name in trained)
-    if count * samples > LIMIT:
+    products = samples * max(1, sum(info.cost for info in net._core.layers()))
+    if count * products > LIMIT:
         raise ArgumentError(
-            f"check_symbolic: {count:,} parameters and {samples:,} samples, together {count * samples:,}, make "
-            f"expressions that are too long; at most {LIMIT:,}. Give fewer samples, take a smaller network of "
-            "the same kind, or use rg.check_gradients(net, x, y, loss), which has no such limit"
+            f"check_symbolic: {count:,} parameters and {products:,} multiply-adds over {samples:,} "
+            f"{'sample' if samples == 1 else 'samples'} make expressions that are too long: their product is "
+            f"{count * products:,}, and at most {LIMIT:,} are taken. Give fewer samples, take a smaller network "
+            "of the same kind, or use rg.check_gradients(net, x, y, loss), which has no such limit"
         )
 
 

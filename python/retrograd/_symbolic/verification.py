@@ -91,7 +91,7 @@ def verify(
                     passes.shown(derivative),
                     passes.shown(backward),
                     judge.decide(derivative, backward),
-                    *_numbers(point, derivative, float(np.asarray(engine)[at])),
+                    *_numbers(point, derivative, float(np.asarray(engine)[at]) + 0.0),  # no -0
                 )
             )
     return SymbolicReport(elements, bool(point.corners), bool(passes.held))
@@ -121,7 +121,7 @@ def _at(passes: Passes, numbers: Mapping[Node, Any]) -> dict[Any, float]:
 def _numbers(point: Point, expression: Any, engine: float) -> tuple[float, float, float]:
     """The engine's, SymPy's and the relative error."""
     try:
-        symbolic, scale = float(point.value(expression)), float(point.magnitude(expression))
+        symbolic, scale = point.number(expression), float(point.magnitude(expression))
     except UndefinedError:
         return engine, math.nan, math.inf
     error = abs(engine - symbolic) / (scale or 1.0)

@@ -1,8 +1,8 @@
 """SymPy beside the engine: graphs as expressions, gradients against derivatives.
 
-An independent path to the same numbers: ``rules`` and the modules of its families copy what operations compute
-and hand back; ``passes`` walks a graph with them; ``exactness`` and ``digits`` compare expressions; ``verify``
-puts it together, and ``check_symbolic`` does so for a network and its loss.
+An independent path to the same numbers: ``rules`` and the modules of its families copy what operations
+compute and hand back; ``passes`` walks a graph with them; ``exactness`` and ``digits`` compare expressions;
+``verify`` puts it together, and ``check_symbolic`` does so for a network and its loss.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Sums, products and what moves numbers: ``reductions.cpp``, ``softmax.cpp``, ``matmul.cpp``, ``shapes.cpp``, ``lookup.cpp``."""
+"""Sums, products and what moves numbers.
+
+After ``reductions.cpp``, ``softmax.cpp``, ``matmul.cpp``, ``linear.cpp``, ``shapes.cpp`` and ``lookup.cpp``.
+"""
 
 from __future__ import annotations
 

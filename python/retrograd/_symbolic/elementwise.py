@@ -1,4 +1,4 @@
-"""Functions of one, two or three numbers: ``cpp/src/functions/activations.hpp``, ``unary.hpp``, ``arithmetic.hpp``.
+"""Functions of one, two or three numbers: ``activations.hpp``, ``unary.hpp``, ``arithmetic.hpp``.
 
 Where a function has a corner it is a Piecewise whose branches are chosen so that SymPy's derivative at the
 corner itself is the engine's: 0 for relu at 0, a half for each of two equal operands of maximum. The core

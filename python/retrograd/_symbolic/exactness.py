@@ -1,13 +1,14 @@
 """Are two expressions the same? Exactly, by bringing their difference to a polynomial that must vanish.
 
 Every part that is no sum, product or whole power becomes a new unknown: exp(x), tanh(a), 1/b, sqrt(c), the
-condition of a Piecewise. What is known of them - 1/b times b is 1, sqrt(c)^2 is c, a condition h is 0 or 1, so
-that h^2 = h - is then used until no 1/b, no root and no h^2 is left. If the polynomial that remains is 0, the
-expressions are equal wherever both are defined, but for corners. If it is not, nothing is known.
+condition of a Piecewise. What is known of them - 1/b times b is 1, sqrt(c)^2 is c, a condition h is 0 or 1,
+so that h^2 = h - is then used until no 1/b, no root and no h^2 is left. If the polynomial that remains is 0,
+the expressions are equal wherever both are defined, but for corners. If it is not, nothing is known.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import comb
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ class Comparison:
         self._unknowns: list[_Unknown] = []
         self._found: dict[Any, Any] = {}
         self._memo: dict[Any, Any] = {}
+        self._fractions: dict[Any, tuple[Any, Any]] = {}
 
     def equal(self, a: Any, b: Any) -> bool:
         """True where a = b is shown; False where it is not."""
@@ -48,7 +50,8 @@ class Comparison:
         if shared:
             self._memo = {e: self._unknown("free", "sum", e) for e in shared}
         try:
-            return self._vanishes(self._rational(a) - self._rational(b))
+            steps = (_reduced,) if shared else (_reduced, _eliminated)
+            return self._vanishes(self._rational(a) - self._rational(b), steps)
         except TooLongError:
             return False
         finally:
@@ -110,7 +113,9 @@ class Comparison:
         key = None if own is None else self._expanded(own)
         for number, rest in self._factors(self._expanded(self._rational(exponent))):
             if rest == 1 and own is not None:
-                part = own if number.q == 1 else self._unknown("root", key, number.q, base=own, degree=number.q)
+                part = (
+                    own if number.q == 1 else self._unknown("root", key, number.q, base=own, degree=number.q)
+                )
             else:
                 part = self._unknown("free", "power", key, rest, number.q)
             whole = whole * self._whole(part, number.p)
@@ -136,8 +141,26 @@ class Comparison:
             return sp.Mul(*(self._whole(factor, exponent) for factor in primitive.args)) * content**exponent
         if primitive.is_Pow:
             return self._whole(primitive.base, int(primitive.exp) * exponent) * content**exponent
+        above, below = self._cleared(primitive)
+        if below != 1:  # 1 / (1 + 1/a) is a / (a + 1)
+            return self._whole(above, exponent) * below**-exponent * content**exponent
         inverse = self._unknown("inverse", primitive, base=primitive)
         return inverse**-exponent * content**exponent
+
+    def _cleared(self, e: Any) -> tuple[Any, Any]:
+        """What stands above and below the line where e has the inverse of a single unknown."""
+        sp = sympy()
+        single = {
+            u.symbol: 1 / u.base
+            for u in self._unknowns
+            if u.kind == "inverse" and u.base.is_Symbol and u.symbol in e.free_symbols
+        }
+        if not single or not e.is_Add:
+            return e, sp.Integer(1)
+        if e not in self._fractions:
+            above, below = sp.fraction(sp.together(e.xreplace(single)))
+            self._fractions[e] = self._expanded(above), below
+        return self._fractions[e]
 
     # ------------------------------------------------------------------------------------ conditions
 
@@ -182,7 +205,7 @@ class Comparison:
 
     # ------------------------------------------------------------------------------------- the verdict
 
-    def _vanishes(self, e: Any) -> bool:
+    def _vanishes(self, e: Any, steps: tuple[Callable[..., Any], ...]) -> bool:
         """Whether the polynomial is 0 once all that is known of the unknowns has been used."""
         if e.is_Rational:
             return bool(e == 0)
@@ -195,7 +218,7 @@ class Comparison:
         sp = sympy()
         ring = sp.polys.rings.PolyRing(symbols, sp.QQ, sp.lex)
         polynomial = ring.from_expr(e)
-        for step in (_reduced, _eliminated):
+        for step in steps:
             for place, unknown in enumerate(known):
                 if polynomial == 0:
                     return True
@@ -264,7 +287,7 @@ def _reduced(polynomial: Any, place: int, unknown: _Unknown, ring: Any) -> Any:
 
 
 def _eliminated(polynomial: Any, place: int, unknown: _Unknown, ring: Any) -> Any:
-    """All powers of a condition are itself, of a root its base; what has 1/b is multiplied by b until none has."""
+    """Powers of a condition are itself, of a root its base; all is multiplied by b until nothing has 1/b."""
     parts: dict[int, Any] = {}  # power -> what it is multiplied by
     for powers, coefficient in polynomial.terms():
         rest = (*powers[:place], 0, *powers[place + 1 :])

@@ -1,4 +1,4 @@
-"""Convolutions, pooling and upsampling as the sums that they are: ``convolution.hpp``, ``pooling.cpp``, ``upsample.cpp``."""
+"""Convolutions, pooling, upsampling as the sums they are: ``conv.cpp``, ``pooling.cpp``, ``upsample.cpp``."""
 
 from __future__ import annotations
 
@@ -41,12 +41,13 @@ def _taps(
 
 
 def _triples(transposed: bool, call: Call, x: Any, weight: Any) -> Triples:
-    """(z, x, W) of z[o, f] = sum of x[i, c] W[f, t, c]; transposed: of z[i, c] = sum of x[o, f] W[f, t, c]."""
+    """(z, x, W) of z[o, f] = sum of x[i, c] W[f, t, c]; transposed, of z[i, c] = sum of x[o, f] W[f, t, c]"""
     filters, *kernel, inner = np.shape(weight)
     image, small = (call.shape, np.shape(x)) if transposed else (np.shape(x), call.shape)
     pixels, places, weights = _numbered(image), _numbered(small), _numbered(np.shape(weight))
     lead = image[: len(image) - len(kernel) - 1]
-    some = filters // int(call.attributes["groups"])  # type: ignore[call-overload]
+    groups: Any = call.attributes["groups"]
+    some = filters // groups
     found = []
     for i, o, t in _taps(image[len(lead) : -1], small[len(lead) : -1], kernel, call):
         for n, f, c in product(list(np.ndindex(lead)), range(filters), range(inner)):

@@ -13,7 +13,17 @@ import numpy as np
 
 from retrograd._symbolic.arrays import log_total, shares
 from retrograd._symbolic.elementwise import absolute, sign
-from retrograd._symbolic.rules import Call, Expressions, Rule, each, exact, expressions, in_condition, sympy, total
+from retrograd._symbolic.rules import (
+    Call,
+    Expressions,
+    Rule,
+    each,
+    exact,
+    expressions,
+    in_condition,
+    sympy,
+    total,
+)
 
 Gradients = Sequence[Expressions | None]
 
@@ -110,7 +120,9 @@ def _cross_entropy_value(call: Call, z: Expressions, target: Any) -> Expressions
     return total(share * total(q * (log_total(rows) - rows), [-1]), [-1])
 
 
-def _cross_entropy_gradients(call: Call, dy: Expressions, y: Expressions, z: Expressions, target: Any) -> Gradients:
+def _cross_entropy_gradients(
+    call: Call, dy: Expressions, y: Expressions, z: Expressions, target: Any
+) -> Gradients:
     q, share = _wanted(call, z, target)
     p = shares(z.reshape(q.shape))
     each_row = (dy[..., None] * share)[..., None]

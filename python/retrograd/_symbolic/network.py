@@ -26,11 +26,12 @@ LIMIT = 20_000  # parameters times multiply-adds: each is differentiated by, ove
 def check_symbolic(net: Model, x: Any, y: Any, loss: Any, sample_weight: Any = None) -> SymbolicReport:
     """Compare the gradients of a small network with SymPy's derivatives of its loss.
 
-    The network and its loss become one expression, L = sum_i w_i L_i / sum_i w_i, with symbols for parameters,
-    inputs and targets (labels are numbers: they choose terms). For every parameter that is trained, SymPy's
-    dL/dw must be the expression that backpropagation builds, and its number at the network's values must be
-    the engine's gradient, to 1e-12. The engine runs on a float64 copy; the model itself is not touched. One
-    hidden layer takes a second; with every further one the expressions grow, and two may take minutes.
+    The network and its loss become one expression, L = sum_i w_i L_i / sum_i w_i, with symbols for
+    parameters, inputs and targets (labels are numbers: they choose terms). For every parameter that is
+    trained, SymPy's dL/dw must be the expression that backpropagation builds, and its number at the network's
+    values must be the engine's gradient, to 1e-12. The engine runs on a float64 copy, as a training step
+    does; the model itself is not touched. One hidden layer takes a second; with every further one the
+    expressions grow, and two may take minutes.
 
     Parameters
     ----------
@@ -65,11 +66,14 @@ def check_symbolic(net: Model, x: Any, y: Any, loss: Any, sample_weight: Any = N
     given |= dict(zip(copy.inputs, inputs, strict=True))
     names = {node: copy._core.name_of(node) for node in given}
     result, fed = _loss_node(trainer._objective, targets, weight)
-    for (name, node), array in zip(fed.items(), [*targets, *([] if weight is None else [weight])], strict=True):
+    for (name, node), array in zip(
+        fed.items(), [*targets, *([] if weight is None else [weight])], strict=True
+    ):
         names[node], given[node] = name, np.asarray(array).reshape((len(array), *node.sample_shape))
     wanted = {copy._core.node(name): gradients[name] for name in trained}
-    running = bool(frozen & {full for info in copy._core.layers() for full in info.buffers.values()})
-    return verify(result, names, given, wanted, training=not running)
+    buffers = {full for info in copy._core.layers() for full in info.buffers.values()}
+    still = {copy._core.node(name) for name in frozen & buffers}
+    return verify(result, names, given, wanted, training=True, still=still)
 
 
 def _refuse_large(net: Model, trained: list[str], samples: int) -> None:
@@ -81,8 +85,8 @@ def _refuse_large(net: Model, trained: list[str], samples: int) -> None:
         raise ArgumentError(
             f"check_symbolic: {count:,} parameters and {products:,} multiply-adds over {samples:,} "
             f"{'sample' if samples == 1 else 'samples'} make expressions that are too long: their product is "
-            f"{count * products:,}, and at most {LIMIT:,} are taken. Give fewer samples, take a smaller network "
-            "of the same kind, or use rg.check_gradients(net, x, y, loss), which has no such limit"
+            f"{count * products:,}, and at most {LIMIT:,} are taken. Give fewer samples, take a smaller "
+            "network of the same kind, or use rg.check_gradients(net, x, y, loss), which has no such limit"
         )
 
 
@@ -101,9 +105,7 @@ def _known(net: Model, numbers: dict[str, Any]) -> dict[Node, NDArray[Any]]:
     return found
 
 
-def _loss_node(
-    objective: Objective, targets: list[Any], weight: Any
-) -> tuple[Node, dict[str, Node]]:
+def _loss_node(objective: Objective, targets: list[Any], weight: Any) -> tuple[Node, dict[str, Node]]:
     """The mean over the batch as a node, built as the core builds it, and what is fed by name."""
     spec = objective.spec
     fed: dict[str, Node] = {}

@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from retrograd._symbolic.rules import Call, Expressions, Rule, each, exact, expressions, summed_to, sympy, total
+from retrograd._symbolic.rules import (
+    Call,
+    Expressions,
+    Rule,
+    each,
+    exact,
+    expressions,
+    summed_to,
+    sympy,
+    total,
+)
 
 Gradients = Sequence[Expressions | None]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +31,8 @@ class Passes:
     wanted
         Leaves that will be differentiated by: what the engine takes as constant is then held (see ``held``).
     training
-        Batch norm takes the statistics of the batch, as a training step does.
+        Batch norm takes the statistics of the batch, as a training step does, but where its running ones are
+        among ``still``.
 
     Attributes
     ----------
@@ -50,11 +51,13 @@ class Passes:
         given: Mapping[Node, NDArray[Any]],
         wanted: tuple[Node, ...] = (),
         training: bool = False,
+        still: Collection[Node] = (),
     ) -> None:
         self.result = result
         self.nodes = _ordered(result)
         self.wanted = wanted
         self.training = training
+        self._still = set(still)
         self.symbols: dict[Node, Expressions] = {}
         self.held: dict[Any, Any] = {}
         self._moving = _readers(self.nodes, wanted)
@@ -95,7 +98,7 @@ class Passes:
             node.batched,
             tuple(operand.batched for operand in node.inputs),
             tuple(operand in self._moving for operand in node.inputs),
-            self.training,
+            self.training and self._still.isdisjoint(node.inputs),
         )
 
     def _operation(self, node: Node) -> Expressions:
@@ -127,7 +130,7 @@ class Passes:
 
     def shown(self, expression: Any) -> Any:
         """Without dummies."""
-        while expression.free_symbols & self.held.keys():
+        while self.held and expression.free_symbols & self.held.keys():
             expression = expression.xreplace(self.held)
         return expression
 
@@ -208,9 +211,7 @@ def _constants(nodes: list[Node], given: Mapping[Node, Any]) -> dict[Node, NDArr
         products.append(_core.apply("multiply", {}, [node, one]))
     model = _core.Model64(ones, products, 0)
     numbers = model.predict([np.ones((1, *one.sample_shape)) for one in ones], 1, 1, None)
-    return {
-        node: number.reshape(node.sample_shape) for node, number in zip(found, numbers, strict=True)
-    }
+    return {node: number.reshape(node.sample_shape) for node, number in zip(found, numbers, strict=True)}
 
 
 def _unique_names(nodes: list[Node], names: Mapping[Node, str]) -> dict[Node, str]:
@@ -256,12 +257,12 @@ def to_sympy(
     GraphError
         An operation that has no expression, or a batch of unknown size.
     """
-    passes = Passes(result, names, _known_shapes(result, shapes, given), given or {})
+    passes = Passes(result, names, known_shapes(result, shapes, given), given or {})
     values = passes.values[result]
     return values if passes.shape(result) else values[()]
 
 
-def _known_shapes(
+def known_shapes(
     result: Node, shapes: Mapping[Node, tuple[int, ...]] | None, given: Mapping[Node, Any] | None
 ) -> dict[Node, tuple[int, ...]]:
     known = {node: np.shape(values) for node, values in (given or {}).items()}

@@ -104,7 +104,11 @@ class SymbolicReport:
     """
 
     def __init__(
-        self, elements: list[Element], corners: bool = False, stopped: bool = False, tolerance: float = TOLERANCE
+        self,
+        elements: list[Element],
+        corners: bool = False,
+        stopped: bool = False,
+        tolerance: float = TOLERANCE,
     ) -> None:
         self.elements = elements
         self.corners = corners
@@ -142,8 +146,8 @@ class SymbolicReport:
         how = ", ".join(f"{self.count(word)} {word}" for word in words if self.count(word))
         return (
             f"symbolic check {'passed' if self.passed else 'FAILED'}: largest relative error "
-            f"{self.max_relative_error:.1e} (allowed {self.tolerance:.0e}) of {len(self.elements):,} derivatives; "
-            f"formulas: {how or 'none'}"
+            f"{self.max_relative_error:.1e} (allowed {self.tolerance:.0e}) of {len(self.elements):,} "
+            f"derivatives; formulas: {how or 'none'}"
         )
 
     def _remarks(self) -> list[str]:
@@ -170,8 +174,8 @@ class SymbolicReport:
             )
         if self.count("not decided"):
             lines.append(
-                "Not decided: near these values the expressions have no real number (a logarithm or root of a "
-                "negative number, a division by 0). Choose other values."
+                "Not decided: near these values the expressions have no real number (a logarithm or root of "
+                "a negative number, a division by 0). Choose other values."
             )
         if any(not element.error <= self.tolerance for element in self.elements):
             lines.append(
@@ -199,7 +203,8 @@ class SymbolicReport:
             for e in sorted(self.elements, key=lambda e: e.passed)[: 10 * SHOWN]
         )
         heads = "".join(
-            f"<th>{head}</th>" for head in ("by", "SymPy's derivative", "formulas", "engine", "SymPy", "error")
+            f"<th>{head}</th>"
+            for head in ("by", "SymPy's derivative", "formulas", "engine", "SymPy", "error")
         )
         remarks = "".join(f"<p>{html.escape(line)}</p>" for line in self._remarks())
         left = len(self.elements) - 10 * SHOWN

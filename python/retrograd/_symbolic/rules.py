@@ -35,7 +35,7 @@ class Call(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """value(call, *x) -> y, and gradients(call, dy, y, *x) -> dL/dx of each operand, None where there is none.
+    """value(call, *x) -> y, and gradients(call, dy, y, *x) -> dL/dx of each operand; None: there is none.
 
     ``held``: operands that the engine takes as constants, a loss's target for one.
     """
@@ -124,12 +124,7 @@ def exact(value: float) -> Any:
 @cache
 def hidden_expression() -> Any:
     """The class of symbols that are called as the expression they stand for prints."""
-    sp = sympy()
-
-    class Hidden(sp.Symbol):  # type: ignore[misc]
-        expression: Any
-
-    return Hidden
+    return type("Hidden", (sympy().Symbol,), {})
 
 
 def in_condition(x: Any) -> Any:

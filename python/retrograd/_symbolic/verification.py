@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from retrograd._core import Node
 from retrograd._symbolic.digits import Point, UndefinedError
 from retrograd._symbolic.exactness import Comparison
-from retrograd._symbolic.passes import Passes, _known_shapes
+from retrograd._symbolic.passes import Passes, known_shapes
 from retrograd._symbolic.report import Element, SymbolicReport
 from retrograd._symbolic.rules import exact, expressions, sympy, total
 from retrograd.errors import ArgumentError, ShapeError
@@ -30,6 +30,7 @@ def verify(
     gradients: Mapping[Node, NDArray[Any]],
     seed: Any = None,
     training: bool = False,
+    still: Collection[Node] = (),
 ) -> SymbolicReport:
     """Compare gradients of the engine with SymPy's derivatives, as formulas and as numbers.
 
@@ -52,6 +53,8 @@ def verify(
         dR/d result, of its shape; None: ones.
     training
         Whether the pass was one of training: batch norm took the statistics of the batch.
+    still
+        Running statistics that are frozen: the batch norm that has them uses them in training as well.
 
     Raises
     ------
@@ -64,7 +67,9 @@ def verify(
     """
     numbers = {node: np.asarray(value) for node, value in values.items()}
     fixed = {node: v for node, v in numbers.items() if node.dtype == "index" or node.kind == "constant"}
-    passes = Passes(result, names, _known_shapes(result, None, numbers), fixed, tuple(gradients), training)
+    passes = Passes(
+        result, names, known_shapes(result, None, numbers), fixed, tuple(gradients), training, still
+    )
     missing = [passes.name(node) for node in passes.symbols if node not in numbers]
     if missing:
         raise ArgumentError(f"verify: expected values of all leaves, got none of {', '.join(missing)}")
@@ -164,4 +169,3 @@ class _Judge:
             }
             self._points.append(Point(moved, self._held))
         return self._points[k]
-

@@ -346,8 +346,6 @@ def test_a_batch_norm_in_training_takes_the_statistics_of_the_batch() -> None:
     assert all_exact(frozen), frozen
     powers = frozen.elements[0].expression.atoms(sp.Pow)
     assert not any(p.free_symbols and not p.exp.is_Integer for p in powers)  # sqrt of numbers alone
-        frozen.elements[0].expression
-    )  # 1 / sqrt(1 + eps) of the running variance: a number
 
 
 def test_stop_gradient_and_targets_are_constants_and_the_report_says_so(scalars: list[rg.Node]) -> None:

@@ -199,7 +199,8 @@ class SymbolicReport:
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><td>{html.escape(e.name)}</td><td><code>{html.escape(str(e.expression))}</code></td>"
-            f"<td>{e.decided}</td><td>{e.engine:.15g}</td><td>{e.symbolic:.15g}</td><td>{e.error:.1e}</td></tr>"
+            f"<td>{e.decided}</td><td>{e.engine:.15g}</td><td>{e.symbolic:.15g}</td>"
+            f"<td>{e.error:.1e}</td></tr>"
             for e in sorted(self.elements, key=lambda e: e.passed)[: 10 * SHOWN]
         )
         heads = "".join(

@@ -76,12 +76,15 @@ class Element(Record):
         """Whether both comparisons hold."""
         return self.decided in ("exactly", "30 digits") and self.error <= TOLERANCE
 
+    @property
+    def formula(self) -> str:
+        """The expression as text, the beginning of a long one."""
+        text = str(self.expression)
+        return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
+
     def __str__(self) -> str:
-        formula = str(self.expression)
-        if len(formula) > LONGEST:
-            formula = f"{formula[: LONGEST - 4]} ..."
         numbers = f"engine {self.engine:.15g}, SymPy {self.symbolic:.15g}, error {self.error:.1e}"
-        return f"d/d {self.name} = {formula}\n    {numbers}; formulas: {self.decided}"
+        return f"d/d {self.name} = {self.formula}\n    {numbers}; formulas: {self.decided}"
 
 
 class SymbolicReport:
@@ -198,7 +201,8 @@ class SymbolicReport:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{html.escape(e.name)}</td><td><code>{html.escape(str(e.expression))}</code></td>"
+            f"<tr><td>{html.escape(e.name)}</td>"
+            f'<td style="text-align: left"><code>{html.escape(e.formula)}</code></td>'
             f"<td>{e.decided}</td><td>{e.engine:.15g}</td><td>{e.symbolic:.15g}</td>"
             f"<td>{e.error:.1e}</td></tr>"
             for e in sorted(self.elements, key=lambda e: e.passed)[: 10 * SHOWN]

@@ -484,3 +484,17 @@ def test_roundings_that_are_shown_are_marked_and_go_no_further() -> None:
     assert "z₁⁽¹⁾ = w₁₁⁽¹⁾·x₁ + w₁₂⁽¹⁾·x₂ + b₁⁽¹⁾ = 0.1·0.35 + 0.8·0.9 + 0.05 = 0.805" in text
     assert "a₁⁽¹⁾ = 1 / (1 + exp(−z₁⁽¹⁾)) = 1 / (1 + exp(−0.805)) ≈ 0.691" in text
     assert lines["L"][-1] == "0.052"  # 0.0519636, of the exact output; 0.728 as shown would give 0.0520
+
+
+def test_a_member_without_a_formula_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = rg.Sequential([rg.Input(2), rg.Dense(2, activation="mish"), rg.Dense(1)])
+    monkeypatch.setattr("retrograd._explain.network.WRITTEN", {"relu"})
+    with pytest.raises(rg.ArgumentError, match="no formula is written of 'mish', the activation of layer"):
+        rg.explain(net, [[1.0, 2.0]], [[1.0]], "mse")
+    monkeypatch.undo()
+    for what, name in (("loss", "mean_squared_error"), ("optimizer", "adam")):
+        module = {"loss": "loss", "optimizer": "rules"}[what]
+        monkeypatch.setattr(f"retrograd._explain.{module}.WRITTEN", set())
+        with pytest.raises(rg.ArgumentError, match=f"no formula is written of the {what} '{name}'"):
+            rg.explain(net, [[1.0, 2.0]], [[1.0]], "mse", rg.Adam())
+        monkeypatch.undo()

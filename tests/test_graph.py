@@ -281,3 +281,19 @@ def test_a_picture_before_any_number_and_of_arrays() -> None:
     assert "shape (40, 2)" in texts
     assert "[[1, 2]]" in texts
     assert not any(text and "…" in text for text in texts), "a number that is cut is another number"
+
+
+# -------------------------------------------------------------------------------------------- symbolic
+
+
+def test_verified_with_another_seed_and_with_indices() -> None:
+    pytest.importorskip("sympy")
+    graph, _ = line()
+    graph.backward(3.0)
+    assert graph.verify_symbolically().passed
+    table, rows = rg.Variable([[1.0, 2.0], [3.0, 4.0]], name="t"), rg.Input((), "int64", name="rows")
+    gathered = rg.Graph(ops.sum(ops.gather(table, rows) ** 2, axis=1))
+    gathered.forward({rows: [1, 0, 1]})
+    gathered.backward([1.0, 2.0, -1.0])
+    assert gathered.verify_symbolically().passed
+    assert str(gathered.to_sympy()[0]) == "t[1, 0]**2 + t[1, 1]**2"

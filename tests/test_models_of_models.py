@@ -74,3 +74,24 @@ def test_an_encoder_within_the_model_it_was_cut_from() -> None:
     rg.Trainer(net, "mse").fit(X, X, epochs=2, progress=False)
     encoder = rg.Model(x, code)
     np.testing.assert_allclose(encoder.predict(X), X @ net["code"].weight.T + net["code"].bias, atol=1e-5)
+
+
+def test_one_layer_object_in_two_models() -> None:
+    """The second model has a call of its own, its first; from then on each has its own weights."""
+    shared = rg.Dense(2, name="shared")
+    first, second = (rg.Sequential([rg.Input(6), rg.Dense(4, name="own"), shared], seed=1) for _ in range(2))
+    assert [layer.calls for layer in second.layers] == [1, 1]
+    assert "shared.z" in second._core.node_names
+    np.testing.assert_array_equal(first["shared"].weight, second["shared"].weight)
+    rg.Trainer(second, "mse").fit(X, X[:, :2], epochs=1, progress=False)
+    assert not np.array_equal(first["shared"].weight, second["shared"].weight)
+    again = rg.Model.from_bytes(second.to_bytes())
+    np.testing.assert_array_equal(again.predict(X), second.predict(X))
+
+
+def test_a_later_call_of_a_layer_alone() -> None:
+    x, layer = rg.Input(6), rg.Dense(6, name="twice")
+    both, one = rg.Model(x, layer(layer(x))), rg.Model(x, layer(x))
+    assert (both["twice"].calls, one["twice"].calls) == (2, 1)
+    trace = one.trace(X, X, "mse")
+    np.testing.assert_allclose(trace["twice"].z, X @ one["twice"].weight.T + one["twice"].bias, atol=1e-5)

@@ -225,6 +225,7 @@ class Graph:
         self._names = {name: position for position, name in enumerate(self._core.names)}
         self._fed: dict[int, Any] = {}
         self._phase = ""
+        self._seed: Values | None = None
         self.nodes: list[GraphNode] = []
         for position, (node, name) in enumerate(zip(self._core.nodes, self._core.names, strict=True)):
             self.nodes.append(GraphNode(self, position, node, name))
@@ -340,6 +341,7 @@ class Graph:
             if given.shape != shape:
                 raise ShapeError(f"backward: the seed has shape {given.shape}, the result has {shape}")
         self._core.backward(given)
+        self._seed = given
         self._phase = "backward"
 
     @property
@@ -411,8 +413,10 @@ class Graph:
         """
         from retrograd._symbolic import to_sympy
 
-        shapes = {node.node: np.shape(node.value) for node in self.nodes if not node.op and self._phase}
-        return to_sympy(self.result.node, self._leaf_names(), shapes)
+        leaves = [node for node in self.nodes if not node.op] if self._phase else []
+        shapes = {leaf.node: np.shape(leaf.value) for leaf in leaves}
+        indices = {leaf.node: leaf.value for leaf in leaves if leaf.node.dtype == "index"}
+        return to_sympy(self.result.node, self._leaf_names(), shapes, indices)
 
     def verify_symbolically(self) -> SymbolicReport:
         """Compare the gradients of the last backward with SymPy's derivatives; print the report.
@@ -433,7 +437,7 @@ class Graph:
         leaves = [node for node in self.nodes if not node.op]
         values = {leaf.node: np.asarray(leaf.value) for leaf in leaves}
         gradients = {leaf.node: np.asarray(leaf.gradient) for leaf in leaves if leaf.gradient is not None}
-        return verify(self.result.node, self._leaf_names(), values, gradients)
+        return verify(self.result.node, self._leaf_names(), values, gradients, self._seed)
 
     # -------------------------------------------------------------------------------------- pictures
 

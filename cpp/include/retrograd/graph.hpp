@@ -133,12 +133,14 @@ class Graph {
   private:
     void collect(std::span<const Node> inputs, std::span<const Node> results);
     void name_nodes(std::size_t first);
+    [[nodiscard]] std::size_t call_here(int layer, int call);
 
     std::vector<GraphNode> nodes_;
     std::vector<Node> expressions_;
     std::unordered_map<const Node::Data*, int> ids_;
     std::unordered_map<std::string, int> names_;
     std::vector<GraphLayer> layers_;
+    std::vector<std::vector<int>> call_numbers_;  // for each layer: its calls that are in this graph
     std::unordered_map<const LayerTag*, int> layer_ids_;
     std::unordered_map<std::string, int> counts_;  // of default names, per kind
     std::vector<int> parameters_, constants_;

@@ -174,6 +174,17 @@ void Graph::collect(std::span<const Node> inputs, std::span<const Node> results)
     name_nodes(first);
 }
 
+// The number of a layer's call within this graph: other calls of the same layer may belong to other graphs.
+std::size_t Graph::call_here(int layer, int call) {
+    std::vector<int>& known = call_numbers_[static_cast<std::size_t>(layer)];
+    const auto found = std::ranges::find(known, call);
+    if (found != known.end()) return static_cast<std::size_t>(found - known.begin());
+    known.push_back(call);
+    layers_[static_cast<std::size_t>(layer)].calls.emplace_back();
+    layers_[static_cast<std::size_t>(layer)].inputs.emplace_back();
+    return known.size() - 1;
+}
+
 // Layers are named in the order of their first node; nodes after their layer, or after their operation.
 void Graph::name_nodes(std::size_t first) {
     for (std::size_t i = first; i < nodes_.size(); ++i) {
@@ -196,6 +207,7 @@ void Graph::name_nodes(std::size_t first) {
                     }
                 }
                 layers_.push_back(std::move(layer));
+                call_numbers_.emplace_back();
             }
             GraphLayer& layer = layers_[static_cast<std::size_t>(found->second)];
             if (data.kind != NodeKind::operation) {
@@ -203,12 +215,11 @@ void Graph::name_nodes(std::size_t first) {
                 list.emplace_back(data.role, id);
                 name = layer.name + "." + data.role;
             } else {
-                const auto call = static_cast<std::size_t>(data.call);
-                if (layer.calls.size() <= call) layer.calls.resize(call + 1), layer.inputs.resize(call + 1);
+                const std::size_t call = call_here(found->second, data.call);
                 layer.calls[call].emplace_back(data.role, id);
                 layer.inputs[call].clear();
                 for (const Node& given : data.given) layer.inputs[call].push_back(this->id(given));
-                name = layer.name + (data.call > 0 ? "@" + std::to_string(data.call) : "") + "." + data.role;
+                name = layer.name + (call > 0 ? "@" + std::to_string(call) : "") + "." + data.role;
             }
         } else if (name.empty()) {
             std::string kind;

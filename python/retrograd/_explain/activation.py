@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from retrograd._explain.expression import Expression, Number, Quantity, call, sum_of
 
-__all__ = ["activated", "log_sum", "slope", "softmax", "through"]
+__all__ = ["WRITTEN", "activated", "log_sum", "slope", "softmax", "through"]
 
 # The formula, and why this branch of it
 Branch: TypeAlias = tuple[Expression, str]
@@ -62,6 +62,8 @@ _VALUES: dict[str, Callable[[Quantity], Branch]] = {
     "hard_swish": _plain(lambda z: z * _six(z)),
     "exp": _plain(_exp),
 }
+
+WRITTEN = {*_VALUES, "softmax", "log_softmax"}
 
 
 def _number(z: Quantity) -> float:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrograd._explain import loss, rules
 from retrograd._explain.expression import Expression, Number, Quantity
 from retrograd._explain.loss import Sample, sample_loss, unfused
-from retrograd._explain.network import Numbers, Stage, read_stages
+from retrograd._explain.network import Numbers, Stage, read_stages, refusal
 from retrograd.errors import ArgumentError, NonFiniteError
 from retrograd.losses import CrossEntropy, Loss
 from retrograd.trainer import Trainer
@@ -221,6 +222,12 @@ def _one_loss(trainer: Trainer) -> Loss:
             "explain: the loss is a function of one's own, of which no formula is known; use a loss of "
             "rg.losses, or trace(x, y) for the numbers"
         )
+    for what, name, written in (
+        ("loss", parts[0].name, loss.WRITTEN),
+        ("optimizer", trainer.optimizer.name, rules.WRITTEN),
+    ):
+        if name not in written:
+            raise refusal(f"no formula is written of the {what} {name!r}")
     if trainer._objective.weights is not None:
         raise ArgumentError("explain: loss_weights are for several outputs; leave them out")
     return parts[0]

@@ -15,7 +15,16 @@ from retrograd.losses import CrossEntropy, Huber
 if TYPE_CHECKING:
     from retrograd.losses import Loss
 
-__all__ = ["Sample", "derivative", "general", "sample_loss", "smoothed", "unfused", "unfused_derivative"]
+__all__ = [
+    "WRITTEN",
+    "Sample",
+    "derivative",
+    "general",
+    "sample_loss",
+    "smoothed",
+    "unfused",
+    "unfused_derivative",
+]
 
 _LOGIT_FITS = 20  # beyond, the log of 1 + exp(z) and the y z that is taken from it lose digits
 
@@ -201,6 +210,7 @@ _VALUES: dict[str, Callable[[Sample], Expression]] = {
     "kl_divergence": _kl_divergence,
     "cosine_similarity": _cosine_similarity,
 }
+WRITTEN = set(_VALUES)
 
 
 def sample_loss(s: Sample) -> Expression:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrograd._arguments import Record
+from retrograd._explain.activation import WRITTEN
 from retrograd._explain.expression import Quantity
 from retrograd.errors import ArgumentError
 
@@ -105,6 +106,9 @@ def read_stages(model: Model) -> list[Stage]:
             own = info.nodes.get("a", stage.z) != stage.z
             if own and model._core.node(stage.a).op != "identity":
                 raise refusal(f"layer {info.name!r} has an activation function of its own")
+        activation = info.config.get("activation")
+        if activation and activation not in WRITTEN:
+            raise refusal(f"no formula is written of {activation!r}, the activation of layer {info.name!r}")
         known.add(stage.a)
         stages.append(stage)
     output = model._core.name_of(model.outputs[0])

@@ -12,7 +12,7 @@ from retrograd.optim import SGD, Lion, NAdam, RAdam, RMSprop, Rprop
 if TYPE_CHECKING:
     from retrograd.optim import Optimizer
 
-__all__ = ["Weight", "common_lines", "meaning", "update_lines"]
+__all__ = ["WRITTEN", "Weight", "common_lines", "meaning", "update_lines"]
 
 RADAM_TRUSTED = 5  # from which n on RAdam divides by sqrt(v)
 NADAM_BASE = 0.96
@@ -287,6 +287,7 @@ _RULES: dict[str, Callable[[Optimizer, Weight], list[Line]]] = {
     "lion": _lion,
     "rprop": _rprop,
 }
+WRITTEN = set(_RULES)
 
 
 def update_lines(optimizer: Optimizer, weight: Weight) -> list[Line]:

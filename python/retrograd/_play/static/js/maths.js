@@ -1,1 +1,128 @@
-// MathML from strings.
+// Formulas: MathML of the server brought in safely, MathML of a short notation, and the quantity that a symbol names.
+
+import { keyOf } from "./store.js";
+
+const NAMESPACE = "http://www.w3.org/1998/Math/MathML";
+const FORBIDDEN = "script, style, iframe, object, embed, link, meta, base, form, foreignObject, animate, set";
+
+/**
+ * What the server wrote as SVG, MathML or HTML, without anything that could act; null where it cannot be read.
+ * @param {string} text @param {"image/svg+xml"|"text/html"} kind
+ */
+export function bring(text, kind = "text/html") {
+  const parsed = new DOMParser().parseFromString(text, kind);
+  const found = kind === "text/html" ? parsed.body.firstElementChild : parsed.documentElement;
+  if (found === null || parsed.querySelector("parsererror")) return null;
+  for (const element of [found, ...found.querySelectorAll("*")]) {
+    if (element.matches(FORBIDDEN)) {
+      element.remove();
+      continue;
+    }
+    for (const { name, value } of [...element.attributes]) {
+      const address = /^(xlink:)?href$|^src$/i.test(name) && !value.startsWith("#");
+      if (/^on/i.test(name) || address || name === "style") element.removeAttribute(name);
+    }
+  }
+  return document.importNode(found, true);
+}
+
+/**
+ * A short notation as a tree: letters, numbers and signs, `_` and `^` with what follows or with {…}, `a/b` as text.
+ * @returns {{kind: "mi"|"mn"|"mo", text: string, sub?: object[], sup?: object[]}[]}
+ */
+export function parse(source) {
+  const tokens = source.match(/[A-Za-zŷΔ]{2,}|[\p{L}∂][\u0300-\u036f]?|[0-9.]+|\S/gu) ?? [];
+  let at = 0;
+  const group = (end) => {
+    const nodes = [];
+    while (at < tokens.length && tokens[at] !== end) {
+      const text = tokens[at++];
+      if ((text === "_" || text === "^") && nodes.length) {
+        nodes[nodes.length - 1][text === "_" ? "sub" : "sup"] = script();
+        continue;
+      }
+      nodes.push({ kind: /^[\p{L}]/u.test(text) ? "mi" : /^[0-9]/.test(text) ? "mn" : "mo", text });
+    }
+    at += 1;
+    return nodes;
+  };
+  const script = () => {
+    if (tokens[at] === "{") {
+      at += 1;
+      return group("}");
+    }
+    if (tokens[at] === "(") {
+      at += 1;
+      return [{ kind: "mo", text: "(" }, ...group(")"), { kind: "mo", text: ")" }];
+    }
+    const text = tokens[at++];
+    return [{ kind: /^[0-9]/.test(text) ? "mn" : "mi", text }];
+  };
+  return group(null);
+}
+
+/** The notation of `parse` as MathML. */
+export function maths(source) {
+  const node = (tag, ...children) => {
+    const element = document.createElementNS(NAMESPACE, tag);
+    element.append(...children);
+    return element;
+  };
+  const row = (nodes) => node("mrow", ...nodes.map(written));
+  const written = ({ kind, text, sub, sup }) => {
+    const base = node(kind, text);
+    if (sub && sup) return node("msubsup", base, row(sub), row(sup));
+    if (sub) return node("msub", base, row(sub));
+    return sup ? node("msup", base, row(sup)) : base;
+  };
+  return node("math", ...parse(source).map(written));
+}
+
+/**
+ * The unit, weight or bias that a symbol of the engine's names: letter, indices from 1 and layer; null for others.
+ * @param {string} letter @param {string} sub "2", "21" or "2,1" @param {number} layer
+ */
+export function targetOf(letter, sub, layer) {
+  const parts = (sub.includes(",") ? sub.split(",") : [...sub]).map(Number);
+  if (!layer || parts.some((part) => !Number.isInteger(part) || part < 1)) return null;
+  const whole = Number(sub);
+  if (/^[azδ]$/.test(letter) && Number.isInteger(whole)) return { kind: "unit", layer, unit: whole - 1 };
+  if (letter === "b" && Number.isInteger(whole)) return { kind: "bias", layer, unit: whole - 1 };
+  if (letter === "w" && parts.length === 2) return { kind: "weight", layer, unit: parts[0] - 1, input: parts[1] - 1 };
+  return null;
+}
+
+/** Lets every symbol of a formula that names a place in the network lead there. */
+export function link(formula, sizes, current, go) {
+  for (const symbol of formula.querySelectorAll("msubsup")) {
+    const [base, sub, sup] = [...symbol.children].map((child) => child.textContent);
+    const target = targetOf(base.replace(/^d|′$/g, ""), sub.replaceAll("‚", ","), Number(sup.replace(/[()]/g, "")));
+    if (target === null || keyOf(target) === keyOf(current) || !(target.unit < (sizes[target.layer] ?? 0))) continue;
+    symbol.classList.add("rg-link");
+    symbol.addEventListener("click", () => go(target));
+  }
+}
+
+const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉";
+const small = (number, digits) => [...String(number)].map((digit) => digits[Number(digit)]).join("");
+
+/** What a target is called in running text, such as "w₂₁ of layer 3". */
+export function nameOf(target) {
+  if (target === null) return "";
+  const unit = target.unit + 1;
+  switch (target.kind) {
+    case "loss":
+      return "Loss L";
+    case "layer":
+      return target.layer === 0 ? "Input" : `Layer ${target.layer}`;
+    case "unit":
+      return target.layer === 0 ? `Input x${small(unit, SUBSCRIPTS)}` : `Unit ${unit} of layer ${target.layer}`;
+    case "bias":
+      return `Bias b${small(unit, SUBSCRIPTS)} of layer ${target.layer}`;
+    default: {
+      const [to, from] = [unit, target.input + 1];
+      const gap = to > 9 || from > 9 ? "‚" : "";
+      return `Weight w${small(to, SUBSCRIPTS)}${gap}${small(from, SUBSCRIPTS)} of layer ${target.layer}`;
+    }
+  }
+}

@@ -50,13 +50,11 @@ export function setProperty(element, name, value) {
   if (element.style.getPropertyValue(name) !== String(value)) element.style.setProperty(name, value);
 }
 
-/** The part of a panel below its heading, which is made where the page has none. */
-export function bodyOf(root, title) {
-  const id = root.getAttribute("aria-labelledby") ?? `rg-${root.dataset.panel}-title`;
-  if (!document.getElementById(id)) root.prepend(make("h2", { id }, title));
-  setAttribute(root, "aria-labelledby", id);
-  const body = make("div", { class: `rg-body rg-${root.dataset.panel}` });
-  root.append(body);
+/** Where a panel puts what it has: a dialog has a place already. */
+export function bodyOf(root) {
+  const body = root.querySelector(":scope > .rg-body") ?? make("div", { class: "rg-body" });
+  if (!body.parentNode) root.append(body);
+  body.classList.add(`rg-${root.dataset.panel}-body`);
   return body;
 }
 

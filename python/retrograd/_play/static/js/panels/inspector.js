@@ -1,4 +1,305 @@
-// Not filled yet.
+// The arithmetic of what is pinned: formula, the numbers put in, result. It is a subscription: the server sends the
+// lines again whenever step or phase have changed.
 
-/** @param {HTMLElement} root @param {object} context */
-export function mount(root, context) {}
+import { bodyOf, button, choice, copy, make, setAttribute, setText } from "../elements.js";
+import { digits, written } from "../lines.js";
+import { bring, link, nameOf } from "../maths.js";
+import { keyOf } from "../store.js";
+
+const OLD = new Set(["forward", "backward", "gradient", "loss"]); // what belongs to the weights before an update
+const TRAIL = 6;
+
+/** @param {HTMLElement} root @param {{store: import("../store.js").Store, send: Function}} context */
+export function mount(root, { store, send }) {
+  const body = bodyOf(root);
+  const where = make("nav", { class: "rg-trail", "aria-label": "Where you have been" });
+  const chain = make("nav", { class: "rg-chain", "aria-label": "Along the network" });
+  const stamp = make("p", { class: "rg-stamp" });
+  const blocks = make("div", { class: "rg-blocks" });
+  const checking = make("div", { class: "rg-check" });
+  const hint = make("p", { class: "rg-hint" }, "Choose a unit, a weight or a layer in the network, or here.");
+  const exact = make("input", { type: "checkbox", onchange: () => setAttribute(body, "data-exact", exact.checked ? "" : null) });
+  const check = button("Check the gradient", checkGradient, { "aria-keyshortcuts": "G" });
+  const copies = ["Text", "LaTeX", "Python"].map((name) =>
+    button(name, (event) => copy(written(title(), latest?.blocks ?? [], name.toLowerCase()), event.currentTarget), {
+      class: "rg-button rg-small",
+      "aria-label": `Copy as ${name}`,
+    }),
+  );
+  const tools = make(
+    "div",
+    { class: "rg-row rg-inspector-tools" },
+    make("label", { class: "rg-tick" }, exact, "all digits"),
+    make("span", { class: "rg-copies" }, "copy as ", ...copies),
+  );
+  const picker = pickerOf(store);
+  let lane = 0;
+  const lanes = choice("run", [["0", "A"], ["1", "B"]], (value) => {
+    lane = Number(value);
+    show();
+  });
+  body.append(make("div", { class: "rg-row rg-pick" }, picker.element, lanes), where, chain, hint, stamp, blocks, checking, tools);
+
+  let latest = null; // the detail that is shown
+  let trail = [];
+  let rows = new Map(); // of the lines that stand there
+  const title = () => `${nameOf(store.target)}, step ${latest?.step ?? 0}`;
+
+  function subscribe() {
+    const targets = store.target === null ? [] : [store.target];
+    if (store.status !== "open") return;
+    for (const index of [0, 1]) if (store.lane(index)) send("watch", { targets }, index);
+  }
+
+  function select(target) {
+    if (target !== null) {
+      trail = [...trail.filter((one) => keyOf(one) !== keyOf(target)), target].slice(-TRAIL);
+    }
+    checking.replaceChildren();
+    latest = null;
+    subscribe();
+    show();
+  }
+
+  /** All that depends on the target and on the network. */
+  function show() {
+    const { target } = store;
+    const known = target !== null;
+    lanes.hidden = store.lane(1) === null;
+    hint.hidden = known;
+    tools.hidden = stamp.hidden = blocks.hidden = checking.hidden = !known;
+    picker.show(target);
+    const crumbs = trail.map((one) => {
+      const here = keyOf(one) === keyOf(target);
+      return make("li", {}, button(nameOf(one), () => store.select(one), { class: "rg-crumb", "aria-current": here && "true" }));
+    });
+    where.replaceChildren(make("ol", {}, ...crumbs));
+    where.hidden = trail.length < 2;
+    chain.replaceChildren(...neighbours(target, store.lane(lane)?.spec?.layers ?? [], (one) => store.select(one)));
+    chain.hidden = !known || chain.childElementCount === 0;
+    const detail = known ? store.lane(lane)?.details.get(keyOf(target)) : null;
+    if (detail) take(detail);
+    else {
+      blocks.replaceChildren();
+      rows = new Map();
+      setText(stamp, known ? "Waiting for the numbers…" : "");
+    }
+  }
+
+  function take(detail) {
+    latest = detail;
+    const shown = new Set();
+    for (const block of detail.blocks) {
+      const old = OLD.has(block.id) && detail.weights_step < detail.step;
+      block.lines.forEach((line, k) => shown.add(place(block, k, line, old)));
+    }
+    for (const [key, row] of rows) {
+      if (shown.has(key)) continue;
+      row.element.remove();
+      rows.delete(key);
+    }
+    for (const section of [...blocks.children]) if (!section.querySelector(".rg-line")) section.remove();
+    const stale = detail.weights_step < detail.step;
+    setText(stamp, `step ${detail.step}${stale ? `; z, a and δ are of step ${detail.weights_step}, before this update` : ""}`);
+    setAttribute(stamp, "data-stale", stale ? "" : null);
+    const asked = detail.blocks.some((block) => block.id === "check" && block.lines.length > 0);
+    if (asked) checking.replaceChildren();
+    else if (checking.childElementCount === 0) checking.append(check);
+  }
+
+  /** One line in its place; what is there already gets new texts only. */
+  function place(block, k, line, old) {
+    const key = `${block.id}.${k}`;
+    let section = [...blocks.children].find((one) => one.dataset.block === block.id);
+    if (!section) {
+      section = make("section", { "data-block": block.id, class: "rg-block" }, make("h3", {}), make("div", { class: "rg-lines" }));
+      blocks.append(section);
+    }
+    setText(section.firstChild, block.title);
+    setAttribute(section, "data-old", old ? "" : null);
+    setAttribute(section, "title", old ? "computed before this update" : null);
+    let row = rows.get(key);
+    if (!row) {
+      row = lineOf();
+      rows.set(key, row);
+      section.lastChild.append(row.element);
+    }
+    row.show(line, (formula) => {
+      const layers = store.lane(lane)?.spec?.layers ?? [];
+      link(formula, [layers[0]?.inputs ?? 0, ...layers.map((layer) => layer.units)], store.target, (target) => store.select(target));
+    });
+    return key;
+  }
+
+  async function checkGradient() {
+    const { target } = store;
+    if (target === null) return;
+    setText(check, "Checking…");
+    try {
+      const found = await send("gradcheck", { target }, lane);
+      const rows = [
+        ["backpropagation", found.backpropagation],
+        ["central difference", found.difference],
+        ["relative error", found.relative_error],
+      ];
+      checking.replaceChildren(
+        make("h3", {}, "Check"),
+        make("dl", { class: "rg-pairs" }, ...rows.flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)])),
+        make("p", { class: found.passed ? "rg-good" : "rg-bad", role: "status" }, found.passed ? "✓ they agree" : "✗ they differ"),
+        check,
+      );
+    } catch (error) {
+      checking.replaceChildren(make("p", { class: "rg-note", role: "status" }, error.message), check);
+    }
+    setText(check, "Check the gradient");
+  }
+
+  store.on("target", select);
+  store.on("hello", subscribe);
+  store.on("spec", (spec) => {
+    picker.build(spec);
+    const { target } = store;
+    const gone = target !== null && !exists(target, store.lane(0)?.spec?.layers ?? []);
+    if (gone) {
+      trail = [];
+      store.select(null);
+    } else {
+      trail = trail.filter((one) => exists(one, store.lane(0)?.spec?.layers ?? []));
+      latest = null;
+      subscribe();
+      show();
+    }
+  });
+  store.on("detail", (detail) => {
+    if (detail.lane === lane && keyOf(detail.target) === keyOf(store.target)) take(detail);
+  });
+  store.on("event", (event) => {
+    if (event.kind !== "dropped") return;
+    lane = 0;
+    show();
+  });
+  store.on("gradcheck", checkGradient);
+  show();
+}
+
+/** Formula, substituted numbers and result of one line. */
+function lineOf() {
+  const formula = make("div", { class: "rg-formula" });
+  const numbers = make("div", { class: "rg-numbers" });
+  const result = make("output", { class: "rg-result" });
+  const element = make("div", { class: "rg-line" }, formula, numbers, result);
+  let before = {};
+  return {
+    element,
+    show(line, linked) {
+      if (line.mathml !== before.mathml || line.formula !== before.formula) {
+        const maths = line.mathml ? bring(line.mathml) : null;
+        formula.replaceChildren(maths ?? [line.symbol, line.formula].filter(Boolean).join(" = "));
+        if (maths) linked(formula);
+      }
+      if (line.substituted !== before.substituted) setDigits(numbers, line.substituted ? `= ${line.substituted}` : "");
+      if (line.result !== before.result) setDigits(result, line.result ? `= ${line.result}` : "");
+      setAttribute(result, "aria-label", `${line.symbol} is`);
+      before = line;
+    },
+  };
+}
+
+/** A text in which the later digits of a number stand back; they are there, and are copied, whether seen or not. */
+function setDigits(element, text) {
+  element.replaceChildren(
+    ...digits(text).flatMap(([head, tail]) => (tail ? [head, make("span", { class: "rg-tail" }, tail)] : [head])),
+  );
+  element.hidden = text === "";
+}
+
+function exists(target, layers) {
+  if (target.kind === "loss") return true;
+  const sizes = [layers[0]?.inputs ?? 0, ...layers.map((layer) => layer.units)];
+  if (target.kind === "layer") return target.layer < sizes.length;
+  const fits = target.unit < (sizes[target.layer] ?? 0);
+  return target.kind === "weight" ? fits && target.input < sizes[target.layer - 1] : fits;
+}
+
+/** Ways on: what a unit gets its a from and its δ from, and what a weight connects. */
+function neighbours(target, layers, go) {
+  if (target === null || layers.length === 0) return [];
+  const sizes = [layers[0].inputs, ...layers.map((layer) => layer.units)];
+  const chip = (text, one) => button(text, () => go(one), { class: "rg-chip", "aria-label": `${text}: ${nameOf(one)}` });
+  const units = (letter, layer) =>
+    Array.from({ length: Math.min(sizes[layer], 8) }, (_, unit) => chip(`${letter}${unit + 1}`, { kind: "unit", layer, unit }));
+  const group = (text, chips) => make("span", { class: "rg-group" }, make("span", { class: "rg-soft" }, text), ...chips);
+  const { kind, layer, unit, input } = target;
+  if (kind === "loss") return [group("of", units("ŷ", sizes.length - 1))];
+  if (kind === "layer") return [group("units", units(layer === 0 ? "x" : "a", layer))];
+  const found = [];
+  if (kind === "unit") {
+    if (layer > 0) found.push(group("a from", units(layer === 1 ? "x" : "a", layer - 1)));
+    if (layer > 0) {
+      const weights = Array.from({ length: Math.min(sizes[layer - 1], 8) }, (_, k) =>
+        chip(`w${unit + 1}${k + 1}`, { kind: "weight", layer, unit, input: k }),
+      );
+      found.push(group("by", [...weights, chip(`b${unit + 1}`, { kind: "bias", layer, unit })]));
+    }
+    found.push(group("δ from", layer === sizes.length - 1 ? [chip("L", { kind: "loss" })] : units("δ", layer + 1)));
+  } else {
+    found.push(group("to", [chip(`δ${unit + 1}`, { kind: "unit", layer, unit })]));
+    if (kind === "weight") {
+      found.push(group("from", [chip(`${layer === 1 ? "x" : "a"}${input + 1}`, { kind: "unit", layer: layer - 1, unit: input })]));
+    }
+  }
+  return found;
+}
+
+/** Choosing a target without the picture: by kind and numbers. */
+function pickerOf(store) {
+  const element = make("span", { class: "rg-picker" });
+  const kinds = [["", "nothing"], ["unit", "unit"], ["weight", "weight"], ["bias", "bias"], ["layer", "layer"], ["loss", "loss"]];
+  const parts = { kind: choice("show", kinds, go) };
+  for (const name of ["layer", "unit", "input"]) parts[name] = choice(name, [], go);
+  element.append(...Object.values(parts));
+  const select = (name) => parts[name].lastChild;
+  let sizes = [];
+
+  function options(name, first, count, chosen) {
+    const list = select(name);
+    const key = `${first}.${count}`;
+    if (list.dataset.key !== key) {
+      list.dataset.key = key;
+      list.replaceChildren(...Array.from({ length: count }, (_, k) => make("option", { value: first + k }, String(first + k))));
+    }
+    list.value = String(Math.min(Math.max(chosen, first), first + count - 1));
+  }
+
+  function show(target) {
+    const kind = target?.kind ?? "";
+    select("kind").value = kind;
+    const used = { unit: ["layer", "unit"], weight: ["layer", "unit", "input"], bias: ["layer", "unit"], layer: ["layer"] }[kind] ?? [];
+    for (const name of ["layer", "unit", "input"]) parts[name].hidden = !used.includes(name);
+    if (sizes.length < 2) return;
+    const first = kind === "unit" && target.layer === 0 ? 0 : 1;
+    options("layer", first, sizes.length - first, target?.layer ?? 1);
+    const layer = Number(select("layer").value);
+    options("unit", 1, sizes[layer], (target?.unit ?? 0) + 1);
+    options("input", 1, sizes[layer - 1] ?? 1, (target?.input ?? 0) + 1);
+  }
+
+  function go() {
+    const kind = select("kind").value;
+    if (kind === "") return store.select(null);
+    if (kind === "loss") return store.select({ kind });
+    const layer = Math.max(1, Math.min(Number(select("layer").value) || 1, sizes.length - 1));
+    const target = { kind, layer };
+    if (kind !== "layer") target.unit = Math.min(Number(select("unit").value) || 1, sizes[layer]) - 1;
+    if (kind === "weight") target.input = Math.min(Number(select("input").value) || 1, sizes[layer - 1]) - 1;
+    store.select(target);
+  }
+
+  return {
+    element,
+    show,
+    build(spec) {
+      if (spec.lane === 0) sizes = [spec.layers[0].inputs, ...spec.layers.map((layer) => layer.units)];
+    },
+  };
+}

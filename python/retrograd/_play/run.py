@@ -27,7 +27,7 @@ __all__ = ["BACKWARD", "FORWARD", "IDLE", "LOSS", "UPDATE", "Given", "Run"]
 IDLE, FORWARD, LOSS, BACKWARD, UPDATE = range(5)
 RUNAWAY = 1e4  # times the first loss: no number has overflowed yet, but nothing is learned any more
 
-# A change of these needs another trainer; its optimizer goes on with what it remembers where it is of one kind.
+# A change of these needs another trainer; where the optimizer is of one kind, it keeps what it remembers.
 _TRAINER = ("optimizer", "momentum", "beta1", "beta2", "l1", "l2", "clip_norm", "dropout")
 
 
@@ -56,6 +56,8 @@ class Run:
         How many layers backward is shown in.
     loss
         Of the batch of the last forward; NaN before.
+    rows_before
+        The rows of the last update.
     version
         Another number whenever parameters, batch or data may be others.
     events
@@ -93,6 +95,7 @@ class Run:
         self.snapshots.add(self._here)
         self._warned = False
         self._order_of: tuple[int, int] | None = None
+        self.rows_before = self.batch_rows()
         self.version += 1
 
     def _network(self, config: Config) -> Model:
@@ -243,6 +246,7 @@ class Run:
     def _advanced(self, loss: float, keep: bool = True) -> None:
         """Count an update that was made."""
         self.loss = loss
+        self.rows_before = self.batch_rows()
         self.step += 1
         self.row += self.config.batch_size
         if self.row >= len(self._rows):

@@ -77,12 +77,14 @@ export class Store {
 
   takeCurve(message) {
     const lane = (this.lanes[message.lane] ??= emptyLane());
-    const keep = (rows) => (message.from_step > 0 ? rows.filter(([step]) => step < message.from_step) : []);
+    // an increment has what is later than from_step, and the events from it on
+    const [whole, from] = [message.whole ?? message.from_step <= 0, message.from_step];
+    const keep = (rows) => (whole ? [] : rows.filter(([step]) => step <= from));
     lane.curve = {
       loss: [...keep(lane.curve.loss), ...message.loss],
       test: [...keep(lane.curve.test), ...message.test_loss],
       accuracy: [...keep(lane.curve.accuracy), ...message.accuracy],
-      events: [...lane.curve.events.filter((event) => event.step < message.from_step), ...message.events],
+      events: [...(whole ? [] : lane.curve.events.filter((event) => event.step < from)), ...message.events],
     };
   }
 

@@ -4,6 +4,7 @@ import { keyOf } from "./store.js";
 
 const NAMESPACE = "http://www.w3.org/1998/Math/MathML";
 const FORBIDDEN = "script, style, iframe, object, embed, link, meta, base, form, foreignObject, animate, set";
+const adopted = new Set(); // rules of pictures and reports: once each, as an inline style sheet is not let in
 
 /**
  * What the server wrote as SVG, MathML or HTML, without anything that could act; null where it cannot be read.
@@ -11,8 +12,9 @@ const FORBIDDEN = "script, style, iframe, object, embed, link, meta, base, form,
  */
 export function bring(text, kind = "text/html") {
   const parsed = new DOMParser().parseFromString(text, kind);
-  const found = kind === "text/html" ? parsed.body.firstElementChild : parsed.documentElement;
+  const found = kind === "text/html" ? parsed.body.querySelector(":scope > :not(style)") : parsed.documentElement;
   if (found === null || parsed.querySelector("parsererror")) return null;
+  for (const { textContent: rules } of parsed.querySelectorAll("style")) adopt(rules);
   for (const element of [found, ...found.querySelectorAll("*")]) {
     if (element.matches(FORBIDDEN)) {
       element.remove();
@@ -24,6 +26,14 @@ export function bring(text, kind = "text/html") {
     }
   }
   return document.importNode(found, true);
+}
+
+function adopt(rules) {
+  if (adopted.has(rules) || /^html/m.test(rules)) return; // of a page of its own
+  adopted.add(rules);
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(rules);
+  document.adoptedStyleSheets.push(sheet);
 }
 
 /**

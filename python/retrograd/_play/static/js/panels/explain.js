@@ -1,4 +1,43 @@
-// Not filled yet.
+// The whole step written out, as the engine's report has it.
 
-/** @param {HTMLElement} root @param {object} context */
-export function mount(root, context) {}
+import { bodyOf, button, copy, download, make, setText } from "../elements.js";
+import { bring } from "../maths.js";
+
+const FORMATS = [
+  ["text", "Text", "txt"],
+  ["markdown", "Markdown", "md"],
+  ["latex", "LaTeX", "tex"],
+  ["html", "HTML", "html"],
+];
+
+/** @param {HTMLElement} root @param {{store: import("../store.js").Store, send: Function}} context */
+export function mount(root, { store, send }) {
+  const body = bodyOf(root);
+  const said = make("p", { class: "rg-soft", role: "status" });
+  const page = make("div", { class: "rg-report", tabindex: 0, role: "group", "aria-label": "Report" });
+  const asked = async (format, use) => {
+    try {
+      await use((await send("explain", { format })).text);
+    } catch (error) {
+      setText(said, error.message);
+    }
+  };
+  const copies = FORMATS.slice(0, 3).map(([format, title]) =>
+    button(`Copy ${title}`, (event) => {
+      const here = event.currentTarget;
+      return asked(format, (text) => copy(text, here));
+    }),
+  );
+  const saves = FORMATS.map(([format, title, end]) => button(title, () => asked(format, (text) => download(`step.${end}`, new Blob([text], { type: "text/plain" })))));
+  body.append(make("div", { class: "rg-row" }, ...copies, make("span", { class: "rg-soft" }, "save as"), ...saves), said, page);
+
+  root.addEventListener("rg-open", () => {
+    setText(said, "Writing the report…");
+    page.replaceChildren();
+    asked("html", (text) => {
+      const found = bring(text);
+      if (found) page.replaceChildren(found);
+      setText(said, `The next step after step ${store.lane(0)?.state?.step ?? 0}, with every number of the engine.`);
+    });
+  });
+}

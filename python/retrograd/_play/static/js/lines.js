@@ -62,7 +62,7 @@ export function digits(text, keep = 5) {
   for (const match of text.matchAll(/(?<![\w.])(\d+)(\.\d+)(e[+-]?\d+)?/g)) {
     const [whole, before, after, power = ""] = match;
     const significant = (before + after).replace(/^[0.]+/, "").replace(".", "").length;
-    const tail = Math.min(significant - keep, after.length - 1);
+    const tail = Math.min(significant - keep, after.length - 2);
     if (tail <= 1) continue;
     const cut = whole.length - power.length - tail;
     found.push([text.slice(end, match.index + cut), whole.slice(cut, cut + tail)]);

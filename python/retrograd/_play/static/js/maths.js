@@ -11,10 +11,11 @@ const adopted = new Set(); // rules of pictures and reports: once each, as an in
  * @param {string} text @param {"image/svg+xml"|"text/html"} kind
  */
 export function bring(text, kind = "text/html") {
-  const parsed = new DOMParser().parseFromString(text, kind);
-  const found = kind === "text/html" ? parsed.body.querySelector(":scope > :not(style)") : parsed.documentElement;
+  // the policy of the page refuses an inline style sheet as soon as it is read
+  const bare = text.replace(/<style>([\s\S]*?)<\/style>/g, (_, rules) => adopt(rules));
+  const parsed = new DOMParser().parseFromString(bare, kind);
+  const found = kind === "text/html" ? parsed.body.firstElementChild : parsed.documentElement;
   if (found === null || parsed.querySelector("parsererror")) return null;
-  for (const { textContent: rules } of parsed.querySelectorAll("style")) adopt(rules);
   for (const element of [found, ...found.querySelectorAll("*")]) {
     if (element.matches(FORBIDDEN)) {
       element.remove();
@@ -29,11 +30,14 @@ export function bring(text, kind = "text/html") {
 }
 
 function adopt(rules) {
-  if (adopted.has(rules) || /^html/m.test(rules)) return; // of a page of its own
-  adopted.add(rules);
-  const sheet = new CSSStyleSheet();
-  sheet.replaceSync(rules);
-  document.adoptedStyleSheets.push(sheet);
+  const ofPage = /^html/m.test(rules); // a report is a page of its own elsewhere
+  if (!ofPage && !adopted.has(rules)) {
+    adopted.add(rules);
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(rules);
+    document.adoptedStyleSheets.push(sheet);
+  }
+  return "";
 }
 
 /**
@@ -113,8 +117,11 @@ export function link(formula, sizes, current, go) {
   }
 }
 
-const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉";
-const small = (number, digits) => [...String(number)].map((digit) => digits[Number(digit)]).join("");
+/** Indices as small letters below the line; a comma where two digits would run together. */
+export function subscript(...indices) {
+  const text = indices.join(indices.some((index) => index > 9) ? "," : "");
+  return text.replace(/[0-9]/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]).replace(",", "‚");
+}
 
 /** What a target is called in running text, such as "w₂₁ of layer 3". */
 export function nameOf(target) {
@@ -126,13 +133,10 @@ export function nameOf(target) {
     case "layer":
       return target.layer === 0 ? "Input" : `Layer ${target.layer}`;
     case "unit":
-      return target.layer === 0 ? `Input x${small(unit, SUBSCRIPTS)}` : `Unit ${unit} of layer ${target.layer}`;
+      return target.layer === 0 ? `Input x${subscript(unit)}` : `Unit ${unit} of layer ${target.layer}`;
     case "bias":
-      return `Bias b${small(unit, SUBSCRIPTS)} of layer ${target.layer}`;
-    default: {
-      const [to, from] = [unit, target.input + 1];
-      const gap = to > 9 || from > 9 ? "‚" : "";
-      return `Weight w${small(to, SUBSCRIPTS)}${gap}${small(from, SUBSCRIPTS)} of layer ${target.layer}`;
-    }
+      return `Bias b${subscript(unit)} of layer ${target.layer}`;
+    default:
+      return `Weight w${subscript(unit, target.input + 1)} of layer ${target.layer}`;
   }
 }

@@ -68,6 +68,12 @@ export function mount(root, { store, send }) {
     none.hidden = found.length > 0;
     if (document.activeElement !== value) offer();
     texts();
+    for (const lane of [0, 1]) paint(lane);
+  }
+
+  function paint(lane) {
+    const { frame, spec } = store.lane(lane);
+    if (frame && frame.rev === spec.rev) draw(pictures[lane], frame, spec);
   }
 
   function texts() {
@@ -84,7 +90,7 @@ export function mount(root, { store, send }) {
   store.on("event", (event) => event.kind === "dropped" && show());
   store.on("hello", show);
   store.on("state", texts);
-  store.on("frame", (frame) => !both.hidden && draw(pictures[frame.lane], frame, store.lane(frame.lane).spec));
+  store.on("frame", (frame) => !both.hidden && paint(frame.lane));
 }
 
 const textOf = (value) => (value === null ? "–" : Array.isArray(value) ? value.join(", ") || "none" : String(value));
@@ -92,7 +98,6 @@ const rowOf = (title) => make("tr", {}, make("th", { scope: "row" }, title), mak
 
 /** The network in small: a line for each weight, a disc for each unit. */
 function draw(canvas, frame, spec) {
-  if (!spec) return;
   const scale = devicePixelRatio || 1;
   const width = canvas.clientWidth;
   if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);

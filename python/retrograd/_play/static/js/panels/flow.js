@@ -1,7 +1,7 @@
 // Gradient flow: how large the gradient is at each layer, and by which two factors it grows or shrinks on its way back.
 
 import { FLOW } from "../decode.js";
-import { bodyOf, make, setAttribute, setProperty, setText, visible } from "../elements.js";
+import { bodyOf, button, make, setAttribute, setProperty, setText, visible } from "../elements.js";
 
 const LOWEST = -8; // decades of the bars
 const HIGHEST = 2;
@@ -11,29 +11,18 @@ const COLUMNS = 240; // steps of the strip
 export const share = (value, low = LOWEST, high = HIGHEST) =>
   value > 0 ? Math.min(1, Math.max(0, (Math.log10(value) - low) / (high - low))) : 0;
 
-const HEADS = ["layer", "RMS ∂L/∂W", "RMS δ", "weight gain", "slope gain", "step / weight", "saturated", "dead"];
-
 /** @param {HTMLElement} root @param {{store: import("../store.js").Store}} context */
 export function mount(root, { store }) {
   const body = bodyOf(root);
   const verdict = make("p", { class: "rg-note rg-flow-verdict", "data-kind": "none" });
-  const table = make("tbody");
+  const list = make("ol", { class: "rg-flow-list", reversed: true });
   const strip = make("canvas", { class: "rg-strip", role: "img", width: COLUMNS, height: 1 });
   const told = make("p", { class: "rg-soft rg-small-text" });
   body.append(
     verdict,
-    make(
-      "div",
-      { class: "rg-scroll", tabindex: 0, role: "group", "aria-label": "Gradient flow, layer by layer" },
-      make(
-        "table",
-        { class: "rg-flow-table" },
-        make("caption", { class: "rg-soft" }, "δ of a layer = δ of the next × weight gain × slope gain. Bars: powers of ten, 1e-8 to 100; mark at 1e-3."),
-        make("thead", {}, make("tr", {}, ...HEADS.map((text) => make("th", { scope: "col" }, text)))),
-        table,
-      ),
-    ),
-    make("h3", {}, "Over time"),
+    make("p", { class: "rg-soft rg-small-text" }, "The last layer first, as backward goes. Bars are powers of ten, from 1e-8 to 100; the line stands at 1e-3, the thin mark where the bar was before."),
+    list,
+    make("h3", {}, "RMS ∂L/∂W over time"),
     make("div", { class: "rg-strip-box" }, strip),
     told,
   );
@@ -42,13 +31,13 @@ export function mount(root, { store }) {
 
   function build(spec) {
     rows = spec.layers.map((layer, k) => rowOf(k + 1, layer, () => store.select({ kind: "layer", layer: k + 1 })));
-    table.replaceChildren(...rows.map((row) => row.element).reverse());
+    list.replaceChildren(...rows.map((row) => row.element).reverse());
     history = [];
     paint();
   }
 
   function texts(state) {
-    for (const told of state.flow) rows[told.layer - 1]?.texts(told);
+    state.flow.forEach((told, k) => rows[k]?.texts(told, state.flow[k + 1]));
     const { verdict: found } = state;
     setAttribute(verdict, "data-kind", found?.kind ?? "none");
     setText(verdict, found ? `⚠ ${found.text} ${found.remedy}` : "Nothing conspicuous in the gradients.");
@@ -79,7 +68,7 @@ export function mount(root, { store }) {
     );
     setProperty(strip, "--rows", height);
     const first = history[0]?.[0] ?? 0;
-    setAttribute(strip, "aria-label", `RMS of ∂L/∂W of ${height} layers from step ${first} to ${history.at(-1)?.[0] ?? 0}, light is small`);
+    setAttribute(strip, "aria-label", `RMS of ∂L/∂W of ${height} layers from step ${first} to ${history.at(-1)?.[0] ?? 0}, full colour is large`);
   }
 
   store.on("spec", (spec) => spec.lane === 0 && build(spec));
@@ -90,34 +79,27 @@ export function mount(root, { store }) {
 
 function storyOf(history) {
   if (history.length === 0) return "Each step adds a column on the right; the last layer is on top.";
-  return `Steps ${history[0][0]} to ${history.at(-1)[0]}, one column for each that was drawn; the last layer is on top, dark is large.`;
+  return `Steps ${history[0][0]} to ${history.at(-1)[0]}, one column for each that was drawn; the last layer is on top, full colour is large.`;
 }
 
 function rowOf(number, layer, go) {
-  const bar = (kind) => make("span", { class: "rg-bar-box", "aria-hidden": "true" }, make("span", { class: `rg-flow-bar rg-flow-${kind}` }), make("span", { class: "rg-ghost" }));
-  const cell = (...children) => make("td", {}, ...children);
-  const texts = Object.fromEntries(["g", "delta", "weight_gain", "slope_gain", "update_ratio", "saturated", "dead"].map((name) => [name, make("span", { class: "rg-value" })]));
+  const bar = (kind) =>
+    make("span", { class: "rg-bar-box", "aria-hidden": "true" }, make("span", { class: `rg-flow-bar rg-flow-${kind}` }), make("span", { class: "rg-ghost" }));
   const [g, update] = [bar("g"), bar("update")];
-  const element = make(
-    "tr",
-    {},
-    make("th", { scope: "row" }, make("button", { type: "button", class: "rg-chip", onclick: go, "aria-label": `Layer ${number}, ${layer.activation}: show in the inspector` }, `${number} ${layer.activation}`)),
-    cell(g, texts.g),
-    cell(texts.delta),
-    cell(texts.weight_gain),
-    cell(texts.slope_gain),
-    cell(update, texts.update_ratio),
-    cell(texts.saturated),
-    cell(texts.dead),
-  );
+  const [size, ratio, delta, units] = [0, 1, 2, 3].map(() => make("span", { class: "rg-value" }));
+  const name = button(`${number} ${layer.activation}`, go, { class: "rg-chip", "aria-label": `Layer ${number}, ${layer.activation}: show in the inspector` });
+  const line = (title, box, text) => make("span", { class: "rg-flow-line" }, make("span", { class: "rg-soft" }, title), box, text);
+  const element = make("li", { class: "rg-flow-row", value: number }, make("span", { class: "rg-flow-name" }, name, delta, units), line("RMS ∂L/∂W", g, size), line("step / weight", update, ratio));
   return {
     element,
-    texts(told) {
-      for (const [name, place] of Object.entries(texts)) {
-        const text = told[name] || "–";
-        const factor = name.endsWith("_gain") && text !== "–";
-        setText(place, factor ? `×${text.replace(/^×/, "")}` : text);
-      }
+    /** @param {Record<string, string>} told @param {Record<string, string>} next of the layer behind */
+    texts(told, next) {
+      setText(size, told.g);
+      setText(ratio, told.update_ratio);
+      const known = next && told.weight_gain && !"–".includes(told.weight_gain);
+      setText(delta, known ? `δ ${told.delta} = ${next.delta} × weights ${told.weight_gain} × slopes ${told.slope_gain}` : `δ ${told.delta}`);
+      const stuck = [["saturated", told.saturated], ["dead", told.dead]].filter(([, text]) => text && !/^(–|0( |$))/.test(text));
+      setText(units, stuck.map(([what, text]) => `${text} ${what}`).join(", "));
     },
     /** Numbers of the frame are for lengths alone. @param {Record<typeof FLOW[number], number>} flow */
     bars(flow) {

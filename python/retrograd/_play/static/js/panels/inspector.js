@@ -3,7 +3,7 @@
 
 import { bodyOf, button, choice, copy, make, setAttribute, setText } from "../elements.js";
 import { digits, written } from "../lines.js";
-import { bring, link, nameOf } from "../maths.js";
+import { bring, link, nameOf, subscript } from "../maths.js";
 import { keyOf } from "../store.js";
 
 const OLD = new Set(["forward", "backward", "gradient", "loss"]); // what belongs to the weights before an update
@@ -227,7 +227,7 @@ function neighbours(target, layers, go) {
   const sizes = [layers[0].inputs, ...layers.map((layer) => layer.units)];
   const chip = (text, one) => button(text, () => go(one), { class: "rg-chip", "aria-label": `${text}: ${nameOf(one)}` });
   const units = (letter, layer) =>
-    Array.from({ length: Math.min(sizes[layer], 8) }, (_, unit) => chip(`${letter}${unit + 1}`, { kind: "unit", layer, unit }));
+    Array.from({ length: Math.min(sizes[layer], 8) }, (_, unit) => chip(letter + subscript(unit + 1), { kind: "unit", layer, unit }));
   const group = (text, chips) => make("span", { class: "rg-group" }, make("span", { class: "rg-soft" }, text), ...chips);
   const { kind, layer, unit, input } = target;
   if (kind === "loss") return [group("of", units("ŷ", sizes.length - 1))];
@@ -237,15 +237,15 @@ function neighbours(target, layers, go) {
     if (layer > 0) found.push(group("a from", units(layer === 1 ? "x" : "a", layer - 1)));
     if (layer > 0) {
       const weights = Array.from({ length: Math.min(sizes[layer - 1], 8) }, (_, k) =>
-        chip(`w${unit + 1}${k + 1}`, { kind: "weight", layer, unit, input: k }),
+        chip(`w${subscript(unit + 1, k + 1)}`, { kind: "weight", layer, unit, input: k }),
       );
-      found.push(group("by", [...weights, chip(`b${unit + 1}`, { kind: "bias", layer, unit })]));
+      found.push(group("by", [...weights, chip(`b${subscript(unit + 1)}`, { kind: "bias", layer, unit })]));
     }
     found.push(group("δ from", layer === sizes.length - 1 ? [chip("L", { kind: "loss" })] : units("δ", layer + 1)));
   } else {
-    found.push(group("to", [chip(`δ${unit + 1}`, { kind: "unit", layer, unit })]));
+    found.push(group("to", [chip(`δ${subscript(unit + 1)}`, { kind: "unit", layer, unit })]));
     if (kind === "weight") {
-      found.push(group("from", [chip(`${layer === 1 ? "x" : "a"}${input + 1}`, { kind: "unit", layer: layer - 1, unit: input })]));
+      found.push(group("from", [chip((layer === 1 ? "x" : "a") + subscript(input + 1), { kind: "unit", layer: layer - 1, unit: input })]));
     }
   }
   return found;

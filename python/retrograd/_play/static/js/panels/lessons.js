@@ -32,6 +32,7 @@ export function mount(root, { store, send }) {
           button(title, async () => {
             try {
               strip.open();
+              if (store.lane(1)) await send("drop"); // a lesson has one run, unless it brings a second
               await send("lesson", { id });
               said.hidden = true;
               root.close();

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 const at = (path) => new URL(`../../python/retrograd/_play/static/js/${path}`, import.meta.url).href;
-const { nameOf, parse, subscript, targetOf } = await import(at("maths.js"));
-const { digits, pythonOf, variableOf, written } = await import(at("lines.js"));
+const { nameOf, parse, subscript } = await import(at("maths.js"));
+const { shown, written } = await import(at("lines.js"));
 const { addressOf, configOf, sameConfig } = await import(at("address.js"));
 const { share } = await import(at("panels/flow.js"));
 const { headOf, momentOf } = await import(at("panels/table.js"));
@@ -23,15 +23,6 @@ test("letters, numbers and signs are told apart", () => {
   assert.deepEqual(kinds, ["mo ∂", "mi L", "mo /", "mo ∂", "mi w", "mo =", "mn 12"]);
 });
 
-test("symbols of the engine lead to what they name", () => {
-  assert.deepEqual(targetOf("δ", "2", 3), { kind: "unit", layer: 3, unit: 1 });
-  assert.deepEqual(targetOf("a", "12", 1), { kind: "unit", layer: 1, unit: 11 });
-  assert.deepEqual(targetOf("w", "21", 1), { kind: "weight", layer: 1, unit: 1, input: 0 });
-  assert.deepEqual(targetOf("w", "12,3", 2), { kind: "weight", layer: 2, unit: 11, input: 2 });
-  assert.deepEqual(targetOf("b", "4", 2), { kind: "bias", layer: 2, unit: 3 });
-  for (const other of [["w", "2", 1], ["q", "1", 1], ["δ", "k", 2], ["a", "1", 0], ["a", "0", 1]]) assert.equal(targetOf(...other), null);
-});
-
 test("targets have names", () => {
   assert.equal(nameOf({ kind: "weight", layer: 3, unit: 1, input: 0 }), "Weight w₂₁ of layer 3");
   assert.equal(nameOf({ kind: "weight", layer: 3, unit: 11, input: 0 }), "Weight w₁₂‚₁ of layer 3");
@@ -40,34 +31,27 @@ test("targets have names", () => {
   assert.equal(subscript(3), "₃");
 });
 
-test("the later digits of a number step back, and all of them stay", () => {
-  const text = "0.5918375675038847·(−0.71) + 1.2e-05 − 123456.75 + 2.345678901234e-07";
-  const pieces = digits(text);
-  assert.equal(pieces.flat().join(""), text);
-  assert.deepEqual(pieces.map(([, tail]) => tail).filter(Boolean), ["75675038847", "78901234"]);
-  assert.ok(pieces[0][0].endsWith("0.59183"));
+const LINE = {
+  symbol: "z₁",
+  formula: "w·x",
+  substituted: "2.123456·(−3)",
+  result: "-6.370368",
+  short: { substituted: "2.123·(−3)", result: "−6.37" },
+  python: "z = 2.123456 * (-3)",
+  latex: "z_1 = w x",
+};
+
+test("a rounded number stands behind ≈, an exact one behind =", () => {
+  assert.deepEqual(shown(LINE, false), ["≈ 2.123·(−3)", "≈ −6.37"]);
+  assert.deepEqual(shown(LINE, true), ["= 2.123456·(−3)", "= -6.370368"]);
+  assert.deepEqual(shown({ substituted: "", result: "-2", short: { substituted: "", result: "−2" } }, false), ["", "= −2"]);
 });
 
-test("a name with a digit in it is no number to be cut", () => {
-  assert.deepEqual(digits("x1.23456789012"), [["x1.23456789012", ""]]);
-});
-
-test("arithmetic is written for Python", () => {
-  assert.equal(pythonOf("(−0.5)·0.25 + ln(0.5)"), "(-0.5)*0.25 + math.log(0.5)");
-  assert.equal(pythonOf("1 / (1 + exp(−0.3))"), "1 / (1 + math.exp(-0.3))");
-  assert.equal(pythonOf("1 − 0.5²"), "1 - 0.5**2");
-  assert.equal(pythonOf("math.tanh(1)"), "math.tanh(1)");
-  assert.equal(variableOf("δ₁⁽²⁾"), "delta1_2");
-  assert.equal(variableOf("∂L/∂w"), "dL_dw");
-  assert.equal(variableOf("2x"), "value_2x");
-});
-
-test("what is copied has every line", () => {
-  const lines = [{ symbol: "z₁", formula: "w·x", substituted: "2·(−3)", result: "-6", latex: "z_1 &= w x" }];
-  const blocks = [{ id: "forward", title: "Forward", lines }];
-  assert.match(written("Unit", blocks, "text"), /z₁\s+= w·x\s+= 2·\(−3\)\s+= -6/);
-  assert.match(written("Unit", blocks, "python"), /import math[^]*# Forward\nz1 = 2\*\(-3\) {2}# -6/);
-  assert.match(written("Unit", blocks, "latex"), /\\begin\{align\*\}\nz_1 &= w x\n\\end\{align\*\}/);
+test("what is copied has every line, with all digits", () => {
+  const blocks = [{ id: "forward", title: "Forward", lines: [LINE] }];
+  assert.match(written("Unit", blocks, "text"), /z₁\s+= w·x\s+= 2\.123456·\(−3\)\s+= -6\.370368/);
+  assert.match(written("Unit", blocks, "python"), /from math import \*[^]*# Forward\nz = 2\.123456 \* \(-3\) {2}# -6\.370368/);
+  assert.match(written("Unit", blocks, "latex"), /\\begin\{gather\*\}\nz_1 = w x\n\\end\{gather\*\}/);
 });
 
 test("settings go into an address and come back", () => {

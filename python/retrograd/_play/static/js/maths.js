@@ -1,4 +1,4 @@
-// Formulas: MathML of the server brought in safely, MathML of a short notation, and the quantity that a symbol names.
+// Formulas: MathML of the server brought in safely, MathML of a short notation, and what a symbol leads to.
 
 import { keyOf } from "./store.js";
 
@@ -93,25 +93,28 @@ export function maths(source) {
 }
 
 /**
- * The unit, weight or bias that a symbol of the engine's names: letter, indices from 1 and layer; null for others.
- * @param {string} letter @param {string} sub "2", "21" or "2,1" @param {number} layer
+ * An equation of the server up to its numbers: what comes after the second sign is shown as text, which can be wrapped.
+ * @param {string} mathml children of <math>, or all of it
  */
-export function targetOf(letter, sub, layer) {
-  const parts = (sub.includes(",") ? sub.split(",") : [...sub]).map(Number);
-  if (!layer || parts.some((part) => !Number.isInteger(part) || part < 1)) return null;
-  const whole = Number(sub);
-  if (/^[azδ]$/.test(letter) && Number.isInteger(whole)) return { kind: "unit", layer, unit: whole - 1 };
-  if (letter === "b" && Number.isInteger(whole)) return { kind: "bias", layer, unit: whole - 1 };
-  if (letter === "w" && parts.length === 2) return { kind: "weight", layer, unit: parts[0] - 1, input: parts[1] - 1 };
-  return null;
+export function formulaOf(mathml) {
+  const found = bring(mathml.startsWith("<math") ? mathml : `<math>${mathml}</math>`);
+  const signs = found ? [...found.children].filter((child) => child.localName === "mo" && /^[=≈]$/.test(child.textContent)) : [];
+  if (signs.length > 1) {
+    while (found.lastElementChild !== signs[1]) found.lastElementChild.remove();
+    signs[1].remove();
+  }
+  return found;
 }
 
-/** Lets every symbol of a formula that names a place in the network lead there. */
-export function link(formula, sizes, current, go) {
+const raised = (text) => text.replace(/[0-9()]/g, (sign) => "⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾"["0123456789()".indexOf(sign)]);
+
+/** Lets the symbols of a formula lead to what they name. @param {{text: string, target: object}[]} refs of the server */
+export function link(formula, refs, current, go) {
+  const targets = new Map(refs.map(({ text, target }) => [text, target]));
   for (const symbol of formula.querySelectorAll("msubsup")) {
     const [base, sub, sup] = [...symbol.children].map((child) => child.textContent);
-    const target = targetOf(base.replace(/^d|′$/g, ""), sub.replaceAll("‚", ","), Number(sup.replace(/[()]/g, "")));
-    if (target === null || keyOf(target) === keyOf(current) || !(target.unit < (sizes[target.layer] ?? 0))) continue;
+    const target = targets.get(base + subscript(sub) + raised(sup));
+    if (!target || keyOf(target) === keyOf(current)) continue;
     symbol.classList.add("rg-link");
     symbol.addEventListener("click", () => go(target));
   }
@@ -120,7 +123,7 @@ export function link(formula, sizes, current, go) {
 /** Indices as small letters below the line; a comma where two digits would run together. */
 export function subscript(...indices) {
   const text = indices.join(indices.some((index) => index > 9) ? "," : "");
-  return text.replace(/[0-9]/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]).replace(",", "‚");
+  return text.replace(/[0-9]/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]).replaceAll(",", "‚");
 }
 
 /** What a target is called in running text, such as "w₂₁ of layer 3". */

@@ -2,8 +2,8 @@
 // lines again whenever step or phase have changed.
 
 import { bodyOf, button, choice, copy, make, setAttribute, setText } from "../elements.js";
-import { digits, written } from "../lines.js";
-import { bring, link, nameOf, subscript } from "../maths.js";
+import { shown, written } from "../lines.js";
+import { formulaOf, link, nameOf, subscript } from "../maths.js";
 import { keyOf } from "../store.js";
 
 const OLD = new Set(["forward", "backward", "gradient", "loss"]); // what belongs to the weights before an update
@@ -18,7 +18,7 @@ export function mount(root, { store, send }) {
   const blocks = make("div", { class: "rg-blocks" });
   const checking = make("div", { class: "rg-check" });
   const hint = make("p", { class: "rg-hint" }, "Choose a unit, a weight or a layer in the network, or here.");
-  const exact = make("input", { type: "checkbox", onchange: () => setAttribute(body, "data-exact", exact.checked ? "" : null) });
+  const exact = make("input", { type: "checkbox", onchange: () => latest && take(latest) });
   const check = button("Check the gradient", checkGradient, { "aria-keyshortcuts": "G" });
   const copies = ["Text", "LaTeX", "Python"].map((name) =>
     button(name, (event) => copy(written(title(), latest?.blocks ?? [], name.toLowerCase()), event.currentTarget), {
@@ -42,11 +42,11 @@ export function mount(root, { store, send }) {
 
   let latest = null; // the detail that is shown
   let trail = [];
-  let rows = new Map(); // of the lines that stand there
+  const sections = []; // of the blocks that stand there
   const title = () => `${nameOf(store.target)}, step ${latest?.step ?? 0}`;
 
   function subscribe() {
-    const targets = store.target === null ? [] : [store.target];
+    const targets = store.target === null || store.target.layer === 0 ? [] : [store.target]; // an input has no formula
     if (store.status !== "open") return;
     for (const index of [0, 1]) if (store.lane(index)) send("watch", { targets }, index);
   }
@@ -81,54 +81,42 @@ export function mount(root, { store, send }) {
     if (detail) take(detail);
     else {
       blocks.replaceChildren();
-      rows = new Map();
-      setText(stamp, known ? "Waiting for the numbers…" : "");
+      sections.length = 0;
+      setText(stamp, target?.layer === 0 ? `x = (${store.lane(lane)?.state?.focus.x ?? ""}), the sample in focus: given, not computed.` : known ? "Waiting for the numbers…" : "");
     }
   }
 
   function take(detail) {
     latest = detail;
-    const shown = new Set();
-    for (const block of detail.blocks) {
-      const old = OLD.has(block.id) && detail.weights_step < detail.step;
-      block.lines.forEach((line, k) => shown.add(place(block, k, line, old)));
-    }
-    for (const [key, row] of rows) {
-      if (shown.has(key)) continue;
-      row.element.remove();
-      rows.delete(key);
-    }
-    for (const section of [...blocks.children]) if (!section.querySelector(".rg-line")) section.remove();
+    detail.blocks.forEach((block, k) => place(block, k, detail));
+    while (blocks.children.length > detail.blocks.length) blocks.lastChild.remove();
+    sections.length = detail.blocks.length;
     const stale = detail.weights_step < detail.step;
     setText(stamp, `step ${detail.step}${stale ? `; z, a and δ are of step ${detail.weights_step}, before this update` : ""}`);
     setAttribute(stamp, "data-stale", stale ? "" : null);
-    const asked = detail.blocks.some((block) => block.id === "check" && block.lines.length > 0);
-    if (asked) checking.replaceChildren();
-    else if (checking.childElementCount === 0) checking.append(check);
+    const checkable = ["unit", "weight", "bias"].includes(store.target.kind);
+    if (checkable && checking.childElementCount === 0) checking.append(check);
   }
 
-  /** One line in its place; what is there already gets new texts only. */
-  function place(block, k, line, old) {
-    const key = `${block.id}.${k}`;
-    let section = [...blocks.children].find((one) => one.dataset.block === block.id);
+  /** A block in its place; what is there already gets new texts only. */
+  function place(block, k, detail) {
+    let section = sections[k];
     if (!section) {
-      section = make("section", { "data-block": block.id, class: "rg-block" }, make("h3", {}), make("div", { class: "rg-lines" }));
-      blocks.append(section);
+      const [title, lines, text] = [make("h3"), make("div", { class: "rg-lines" }), make("p", { class: "rg-block-text" })];
+      section = sections[k] = { element: make("section", { class: "rg-block" }, title, lines, text), title, lines, text, rows: [] };
+      blocks.append(section.element);
     }
-    setText(section.firstChild, block.title);
-    setAttribute(section, "data-old", old ? "" : null);
-    setAttribute(section, "title", old ? "computed before this update" : null);
-    let row = rows.get(key);
-    if (!row) {
-      row = lineOf();
-      rows.set(key, row);
-      section.lastChild.append(row.element);
-    }
-    row.show(line, (formula) => {
-      const layers = store.lane(lane)?.spec?.layers ?? [];
-      link(formula, [layers[0]?.inputs ?? 0, ...layers.map((layer) => layer.units)], store.target, (target) => store.select(target));
+    const old = OLD.has(block.id) && detail.weights_step < detail.step;
+    setAttribute(section.element, "data-block", block.id);
+    setAttribute(section.element, "data-old", old ? "" : null);
+    setText(section.title, block.title);
+    setText(section.text, block.text ?? "");
+    block.lines.forEach((line, n) => {
+      const row = (section.rows[n] ??= lineOf());
+      if (!row.element.parentNode) section.lines.append(row.element);
+      row.show(line, exact.checked, (formula) => link(formula, line.refs ?? [], store.target, (target) => store.select(target)));
     });
-    return key;
+    for (const { element } of section.rows.splice(block.lines.length)) element.remove();
   }
 
   async function checkGradient() {
@@ -186,31 +174,27 @@ export function mount(root, { store, send }) {
 function lineOf() {
   const formula = make("div", { class: "rg-formula" });
   const numbers = make("div", { class: "rg-numbers" });
-  const result = make("output", { class: "rg-result" });
-  const element = make("div", { class: "rg-line" }, formula, numbers, result);
-  let before = {};
+  const result = make("div", { class: "rg-result" });
+  const note = make("div", { class: "rg-line-note" });
+  let before = "";
   return {
-    element,
-    show(line, linked) {
-      if (line.mathml !== before.mathml || line.formula !== before.formula) {
-        const maths = line.mathml ? bring(line.mathml) : null;
+    element: make("div", { class: "rg-line" }, formula, numbers, result, note),
+    show(line, exact, linked) {
+      const key = line.symbol + line.formula;
+      if (key !== before) {
+        const maths = line.mathml ? formulaOf(line.mathml) : null;
         formula.replaceChildren(maths ?? [line.symbol, line.formula].filter(Boolean).join(" = "));
-        if (maths) linked(formula);
+        if (maths) linked(maths);
       }
-      if (line.substituted !== before.substituted) setDigits(numbers, line.substituted ? `= ${line.substituted}` : "");
-      if (line.result !== before.result) setDigits(result, line.result ? `= ${line.result}` : "");
-      setAttribute(result, "aria-label", `${line.symbol} is`);
-      before = line;
+      before = key;
+      const texts = shown(line, exact);
+      [numbers, result].forEach((place, k) => {
+        setText(place, texts[k]);
+        place.hidden = texts[k] === "";
+      });
+      setText(note, line.note ?? "");
     },
   };
-}
-
-/** A text in which the later digits of a number stand back; they are there, and are copied, whether seen or not. */
-function setDigits(element, text) {
-  element.replaceChildren(
-    ...digits(text).flatMap(([head, tail]) => (tail ? [head, make("span", { class: "rg-tail" }, tail)] : [head])),
-  );
-  element.hidden = text === "";
 }
 
 function exists(target, layers) {

@@ -105,12 +105,12 @@ function stripOf({ store, send }) {
 
   store.on("spec", (spec) => {
     if (spec.lane !== 0) return;
-    const other = spec.lesson?.id !== lesson?.id;
+    const other = spec.lesson?.id !== lesson?.id || spec.lesson?.cure !== lesson?.cure;
     lesson = spec.lesson ?? null;
     element.hidden = ended || lesson === null;
     if (lesson === null || !other) return;
     reached = page = 0;
-    cures.replaceChildren(make("span", { class: "rg-soft" }, "Try:"), ...(lesson.cures ?? []).map(({ label, config }) => button(label, () => send("build", { config }))));
+    cures.replaceChildren(make("span", { class: "rg-soft" }, "Try:"), ...(lesson.cures ?? []).map(({ label }, cure) => button(label, () => send("lesson", { id: spec.lesson.id, cure }), { "aria-pressed": cure === spec.lesson.cure }))));
     show();
   });
   store.on("state", (state) => state.lane === 0 && follow(state));

@@ -11,8 +11,8 @@ const adopted = new Set(); // rules of pictures and reports: once each, as an in
  * @param {string} text @param {"image/svg+xml"|"text/html"} kind
  */
 export function bring(text, kind = "text/html") {
-  // the policy of the page refuses an inline style sheet as soon as it is read
-  const bare = text.replace(/<style>([\s\S]*?)<\/style>/g, (_, rules) => adopt(rules));
+  // the policy of the page refuses inline styles as soon as they are read
+  const bare = text.replace(/<style>([\s\S]*?)<\/style>/g, (_, rules) => adopt(rules)).replace(/(<[^>]*?) style="[^"]*"/g, "$1");
   const parsed = new DOMParser().parseFromString(bare, kind);
   const found = kind === "text/html" ? parsed.body.firstElementChild : parsed.documentElement;
   if (found === null || parsed.querySelector("parsererror")) return null;
@@ -23,7 +23,7 @@ export function bring(text, kind = "text/html") {
     }
     for (const { name, value } of [...element.attributes]) {
       const address = /^(xlink:)?href$|^src$/i.test(name) && !value.startsWith("#");
-      if (/^on/i.test(name) || address || name === "style") element.removeAttribute(name);
+      if (/^on/i.test(name) || address) element.removeAttribute(name);
     }
   }
   return document.importNode(found, true);
@@ -115,7 +115,7 @@ export function link(formula, refs, current, go) {
     const [base, sub, sup] = [...symbol.children].map((child) => child.textContent);
     const target = targets.get(base + subscript(sub) + raised(sup));
     if (!target || keyOf(target) === keyOf(current)) continue;
-    symbol.classList.add("rg-link");
+    symbol.classList.add("rg-leads");
     symbol.addEventListener("click", () => go(target));
   }
 }

@@ -3,8 +3,8 @@
 import { bodyOf, button, choice, make, setAttribute, setText } from "../elements.js";
 
 const SETTINGS = ["lr", "optimizer", "momentum", "batch_size", "l1", "l2", "clip_norm", "dropout", "init_scale", "seed"];
-const NUMBERS = [["loss", "loss"], ["test loss", "test_loss"], ["accuracy", "accuracy"], ["test accuracy", "test_accuracy"], ["learning rate", "lr"]];
-const HEIGHT = 120;
+const NUMBERS = [["loss", "loss"], ["test loss", "test_loss"], ["accuracy", "accuracy"], ["test acc.", "test_accuracy"], ["lr", "lr"]];
+const HEIGHT = 88;
 
 /** @param {HTMLElement} root @param {{store: import("../store.js").Store, send: Function}} context */
 export function mount(root, { store, send }) {
@@ -15,10 +15,9 @@ export function mount(root, { store, send }) {
 
   const drop = button("Drop B", () => send("drop"));
   const pictures = [0, 1].map(() => make("canvas", { class: "rg-mini", role: "img", width: 10, height: HEIGHT }));
-  const rows = NUMBERS.map(([title, key]) => ({ key, row: rowOf(title) }));
-  const numbers = make("tbody", {}, ...rows.map(({ row }) => row));
+  const rows = [0, 1].map((lane) => make("tr", {}, make("th", { scope: "row" }, "AB"[lane]), ...NUMBERS.map(() => make("td"))));
   const differences = make("tbody");
-  const none = make("p", { class: "rg-soft" }, "No setting differs: both go the same way, bit for bit.");
+  const none = make("p", { class: "rg-soft" }, "No setting differs: A and B go the same way, bit for bit. Change one in B.");
   const value = make("input", { type: "text", size: 8, "aria-label": "New value in B", inputmode: "decimal" });
   let setting = "lr";
   const which = choice("in B set", SETTINGS.map((name) => [name, name.replaceAll("_", " ")]), (name) => {
@@ -26,7 +25,7 @@ export function mount(root, { store, send }) {
     offer();
   });
   const said = make("p", { class: "rg-bad", role: "alert", hidden: true });
-  const form = make("form", { class: "rg-row" }, which, value, make("button", { class: "rg-button" }, "Set"), said);
+  const form = make("form", { class: "rg-row" }, which, value, make("button", { class: "rg-button" }, "Set"), drop, said);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const text = value.value.trim();
@@ -41,14 +40,14 @@ export function mount(root, { store, send }) {
   const head = (...names) => make("thead", {}, make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name))));
   const settings = make("table", { class: "rg-differences" }, make("caption", {}, "Settings that differ"), head("setting", "A", "B"), differences);
   both.append(
-    make("div", { class: "rg-row rg-both-head" }, make("h3", {}, "A and B, step by step together"), drop),
+    ...pictures.map((picture, k) => make("figure", { class: "rg-lane" }, make("figcaption", {}, k ? "B ╌╌ copy" : "A ── run"), picture)),
     make(
       "div",
-      { class: "rg-lanes" },
-      ...pictures.map((picture, k) => make("figure", {}, make("figcaption", {}, k ? "B ╌╌ copy" : "A ── run"), picture)),
+      { class: "rg-both-numbers" },
+      make("table", {}, make("caption", { class: "rg-hidden" }, "Numbers of both runs"), head("", ...NUMBERS.map(([title]) => title)), make("tbody", {}, ...rows)),
+      form,
     ),
-    make("table", { class: "rg-both-numbers" }, make("caption", {}, "Numbers"), head("", "A", "B"), numbers),
-    make("div", {}, settings, none, form),
+    make("div", { class: "rg-both-settings" }, settings, none),
   );
 
   const offer = () => {
@@ -58,6 +57,7 @@ export function mount(root, { store, send }) {
   function show() {
     const two = store.lane(1)?.spec != null;
     setAttribute(root, "data-two", two ? "" : null);
+    document.body.classList.toggle("rg-two", two);
     fork.hidden = two;
     both.hidden = !two;
     if (!two) return;
@@ -81,7 +81,7 @@ export function mount(root, { store, send }) {
     for (const lane of [0, 1]) {
       const state = store.lane(lane)?.state;
       if (!state) continue;
-      for (const { key, row } of rows) setText(row.children[lane + 1], state.text[key] || "–");
+      NUMBERS.forEach(([, key], k) => setText(rows[lane].children[k + 1], state.text[key] || "–"));
       setAttribute(pictures[lane], "aria-label", `Network of run ${lane ? "B" : "A"}, loss ${state.text.loss}: width and colour of lines are weights`);
     }
   }
@@ -94,8 +94,6 @@ export function mount(root, { store, send }) {
 }
 
 const textOf = (value) => (value === null ? "–" : Array.isArray(value) ? value.join(", ") || "none" : String(value));
-const rowOf = (title) => make("tr", {}, make("th", { scope: "row" }, title), make("td"), make("td"));
-
 /** The network in small: a line for each weight, a disc for each unit. */
 function draw(canvas, frame, spec) {
   const scale = devicePixelRatio || 1;

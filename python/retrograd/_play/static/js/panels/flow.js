@@ -14,7 +14,7 @@ export const share = (value, low = LOWEST, high = HIGHEST) =>
 /** @param {HTMLElement} root @param {{store: import("../store.js").Store}} context */
 export function mount(root, { store }) {
   const body = bodyOf(root);
-  const verdict = make("p", { class: "rg-note rg-flow-verdict", "data-kind": "none" });
+  const verdict = make("p", { class: "rg-flow-verdict", "data-kind": "none" });
   const list = make("ol", { class: "rg-flow-list", reversed: true });
   const strip = make("canvas", { class: "rg-strip", role: "img", width: COLUMNS, height: 1 });
   const told = make("p", { class: "rg-soft rg-small-text" });
@@ -86,7 +86,7 @@ function rowOf(number, layer, go) {
   const bar = (kind) =>
     make("span", { class: "rg-bar-box", "aria-hidden": "true" }, make("span", { class: `rg-flow-bar rg-flow-${kind}` }), make("span", { class: "rg-ghost" }));
   const [g, update] = [bar("g"), bar("update")];
-  const [size, ratio, delta, units] = [0, 1, 2, 3].map(() => make("span", { class: "rg-value" }));
+  const [size, ratio, delta, units] = [0, 1, 2, 3].map(() => make("span", { class: "rg-flow-value" }));
   const name = button(`${number} ${layer.activation}`, go, { class: "rg-chip", "aria-label": `Layer ${number}, ${layer.activation}: show in the inspector` });
   const line = (title, box, text) => make("span", { class: "rg-flow-line" }, make("span", { class: "rg-soft" }, title), box, text);
   const element = make("li", { class: "rg-flow-row", value: number }, make("span", { class: "rg-flow-name" }, name, delta, units), line("RMS ∂L/∂W", g, size), line("step / weight", update, ratio));

@@ -8,7 +8,7 @@ export function mount(root, { store, send }) {
   const body = bodyOf(root);
   const told = make("p", { class: "rg-soft" });
   const stage = make("div", {
-    class: "rg-stage",
+    class: "rg-graph-stage",
     tabindex: 0,
     role: "group",
     "aria-label": "Computation graph. Arrow keys move it, plus and minus change its size, 0 shows all of it.",

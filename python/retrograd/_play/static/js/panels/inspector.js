@@ -16,20 +16,19 @@ export function mount(root, { store, send }) {
   const chain = make("nav", { class: "rg-chain", "aria-label": "Along the network" });
   const stamp = make("p", { class: "rg-stamp" });
   const blocks = make("div", { class: "rg-blocks" });
-  const checking = make("div", { class: "rg-check" });
-  const hint = make("p", { class: "rg-hint" }, "Choose a unit, a weight or a layer in the network, or here.");
+  const checking = make("div", { class: "rg-gradcheck" });
+  const hint = make("p", { class: "rg-hint" }, "Choose a unit, a weight or a layer in the network, or here: its arithmetic appears, number by number.");
   const exact = make("input", { type: "checkbox", onchange: () => latest && take(latest) });
   const check = button("Check the gradient", checkGradient, { "aria-keyshortcuts": "G" });
   const copies = ["Text", "LaTeX", "Python"].map((name) =>
     button(name, (event) => copy(written(title(), latest?.blocks ?? [], name.toLowerCase()), event.currentTarget), {
-      class: "rg-button rg-small",
-      "aria-label": `Copy as ${name}`,
+            "aria-label": `Copy as ${name}`,
     }),
   );
   const tools = make(
     "div",
     { class: "rg-row rg-inspector-tools" },
-    make("label", { class: "rg-tick" }, exact, "all digits"),
+    make("label", { class: "rg-check" }, exact, "all digits"),
     make("span", { class: "rg-copies" }, "copy as ", ...copies),
   );
   const picker = pickerOf(store);
@@ -38,7 +37,7 @@ export function mount(root, { store, send }) {
     lane = Number(value);
     show();
   });
-  body.append(make("div", { class: "rg-row rg-pick" }, picker.element, lanes), where, chain, hint, stamp, blocks, checking, tools);
+  body.append(make("div", { class: "rg-row rg-pick" }, picker.element, lanes, hint, stamp), where, make("div", { class: "rg-row" }, chain, tools), blocks, checking);
 
   let latest = null; // the detail that is shown
   let trail = [];
@@ -65,6 +64,7 @@ export function mount(root, { store, send }) {
   function show() {
     const { target } = store;
     const known = target !== null;
+    document.body.classList.toggle("rg-pinned", known); // it takes more room then
     lanes.hidden = store.lane(1) === null;
     hint.hidden = known;
     tools.hidden = stamp.hidden = blocks.hidden = checking.hidden = !known;

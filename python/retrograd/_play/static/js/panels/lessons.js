@@ -11,7 +11,7 @@ export function mount(root, { store, send }) {
   const said = make("p", { class: "rg-bad", role: "alert", hidden: true });
   const hides = HIDDEN.map(([name, text]) => {
     const box = make("input", { type: "checkbox", onchange: () => document.body.classList.toggle(`rg-without-${name}`, box.checked) });
-    return make("label", { class: "rg-tick" }, box, text);
+    return make("label", { class: "rg-check" }, box, text);
   });
   body.append(
     make("p", { class: "rg-soft" }, "A lesson brings its own settings; the present run is replaced."),
@@ -110,7 +110,7 @@ function stripOf({ store, send }) {
     element.hidden = ended || lesson === null;
     if (lesson === null || !other) return;
     reached = page = 0;
-    cures.replaceChildren(make("span", { class: "rg-soft" }, "Try:"), ...(lesson.cures ?? []).map(({ label }, cure) => button(label, () => send("lesson", { id: spec.lesson.id, cure }), { "aria-pressed": cure === spec.lesson.cure }))));
+    cures.replaceChildren(make("span", { class: "rg-soft" }, "Try:"), ...(lesson.cures ?? []).map(({ label }, cure) => button(label, () => send("lesson", { id: spec.lesson.id, cure }), { "aria-pressed": cure === spec.lesson.cure })));
     show();
   });
   store.on("state", (state) => state.lane === 0 && follow(state));

@@ -63,7 +63,7 @@ function fill(tables, layer, title, { columns, rows }) {
   if (box?.dataset.key !== key) {
     const made = make(
       "div",
-      { class: "rg-scroll", tabindex: 0, role: "group", "aria-label": title, "data-key": key },
+      { class: "rg-wide-box", tabindex: 0, role: "group", "aria-label": title, "data-key": key },
       make(
         "table",
         {},

@@ -68,7 +68,7 @@ export function mount(root, { store, send }) {
     shown = key;
     marks.replaceChildren(
       ...found.map(({ kind, step }) => {
-        const mark = make("span", { class: "rg-mark", "data-kind": kind });
+        const mark = make("span", { class: "rg-event-mark", "data-kind": kind });
         mark.style.setProperty("--share", last > first ? (step - first) / (last - first) : 0);
         return mark;
       }),

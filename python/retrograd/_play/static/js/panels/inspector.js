@@ -30,6 +30,7 @@ export function mount(root, { store, send }) {
     { class: "rg-row rg-inspector-tools" },
     make("label", { class: "rg-check" }, exact, "all digits"),
     make("span", { class: "rg-copies" }, "copy as ", ...copies),
+    check,
   );
   const picker = pickerOf(store);
   let lane = 0;
@@ -55,6 +56,7 @@ export function mount(root, { store, send }) {
       trail = [...trail.filter((one) => keyOf(one) !== keyOf(target)), target].slice(-TRAIL);
     }
     checking.replaceChildren();
+    check.hidden = !["unit", "weight", "bias"].includes(target?.kind);
     latest = null;
     subscribe();
     show();
@@ -94,8 +96,6 @@ export function mount(root, { store, send }) {
     const stale = detail.weights_step < detail.step;
     setText(stamp, `step ${detail.step}${stale ? `; z, a and δ are of step ${detail.weights_step}, before this update` : ""}`);
     setAttribute(stamp, "data-stale", stale ? "" : null);
-    const checkable = ["unit", "weight", "bias"].includes(store.target.kind);
-    if (checkable && checking.childElementCount === 0) checking.append(check);
   }
 
   /** A block in its place; what is there already gets new texts only. */
@@ -121,25 +121,26 @@ export function mount(root, { store, send }) {
 
   async function checkGradient() {
     const { target } = store;
-    if (target === null) return;
+    if (target === null || check.hidden) return;
     setText(check, "Checking…");
     try {
       const found = await send("gradcheck", { target }, lane);
-      const rows = [
+      const pairs = [
         ["backpropagation", found.backpropagation],
         ["central difference", found.difference],
         ["relative error", found.relative_error],
       ];
+      const verdict = found.passed ? "✓ They agree." : "✗ They differ.";
       checking.replaceChildren(
-        make("h3", {}, "Check"),
-        make("dl", { class: "rg-pairs" }, ...rows.flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)])),
-        make("p", { class: found.passed ? "rg-good" : "rg-bad", role: "status" }, found.passed ? "✓ they agree" : "✗ they differ"),
-        check,
+        make("h3", {}, `Check at step ${latest?.step ?? 0}`),
+        make("dl", { class: "rg-pairs" }, ...pairs.flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)])),
+        make("p", { class: found.passed ? "rg-good" : "rg-bad", role: "status" }, verdict),
       );
     } catch (error) {
-      checking.replaceChildren(make("p", { class: "rg-note", role: "status" }, error.message), check);
+      checking.replaceChildren(make("p", { class: "rg-soft", role: "status" }, error.message));
     }
     setText(check, "Check the gradient");
+    checking.scrollIntoView({ block: "nearest" });
   }
 
   store.on("target", select);

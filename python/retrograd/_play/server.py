@@ -220,7 +220,8 @@ class Server:
         return import_module("websockets.http11").Response(status, reason, headers, body)
 
     def _policy(self) -> str:
-        sockets = " ".join(f"ws://{host}" for host in sorted(self._hosts()))
+        # a policy cannot name [::1]; there 'self' allows the socket
+        sockets = " ".join(f"ws://{host}" for host in sorted(self._hosts()) if not host.startswith("["))
         return (
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
             f"connect-src 'self' {sockets}; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"

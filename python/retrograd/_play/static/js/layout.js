@@ -4,8 +4,14 @@ const PHONE = "(max-width: 699.98px)";
 
 /** @param {Document} document  @param {{store: import("./store.js").Store}} context */
 export function mountLayout(document, { store }) {
-  mountTabs(document, store);
+  const openTab = mountTabs(document, store);
+  const openDrawer = mountDrawer(document);
   mountDialogs(document);
+  // "show" with a name brings a part that may be hidden into view
+  store.on("show", (name) => {
+    if (name === "setup" && !matchMedia(PHONE).matches) openDrawer();
+    else openTab(name);
+  });
 }
 
 /** Tabs by click and by arrow keys; store event "tab" says which is open. */
@@ -53,6 +59,34 @@ function mountTabs(document, store) {
   };
   phone.addEventListener("change", place);
   place();
+  return (name) => {
+    const tab = tabs.find((one) => one.id === `rg-tab-${name}`);
+    if (tab) open(tab, false);
+  };
+}
+
+/** On a tablet the set-up slides in from the left. @returns {() => void} opens it */
+function mountDrawer(document) {
+  const button = document.querySelector('[data-do="drawer"]');
+  const drawer = document.getElementById("rg-setup");
+  const set = (open) => {
+    document.body.toggleAttribute("data-drawer", open);
+    button.setAttribute("aria-expanded", String(open));
+  };
+  button.addEventListener("click", () => {
+    const open = !document.body.hasAttribute("data-drawer");
+    set(open);
+    if (open) document.getElementById("rg-set-search").focus();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !document.body.hasAttribute("data-drawer") || event.defaultPrevented) return;
+    set(false);
+    button.focus();
+  });
+  document.addEventListener("pointerdown", ({ target }) => {
+    if (document.body.hasAttribute("data-drawer") && !drawer.contains(target) && !button.contains(target)) set(false);
+  });
+  return () => set(true);
 }
 
 /** Buttons with data-opens="NAME" open the dialog of that panel; data-closes, Escape and the backdrop close it. */

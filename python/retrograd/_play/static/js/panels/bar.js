@@ -40,8 +40,10 @@ export function mount(root, { store, send }) {
   const link = el("p", { class: "rg-link", "data-status": "connecting" }, ["connecting"]);
   const rates = el("p", { class: "rg-rates" });
 
+  const drawer = el("button", { type: "button", class: "rg-button", "data-do": "drawer", "aria-expanded": "false", "aria-controls": "rg-setup" }, [icon("settings"), "Set-up"]);
   root.append(
     el("div", { class: "rg-bar-top" }, [
+      drawer,
       el("div", { class: "rg-brand" }, [el("h1", {}, ["retrograd", el("span", {}, [" play"])]), engine]),
       buttons.root,
       el("div", { class: "rg-speed" }, [el("span", { class: "rg-label", "aria-hidden": "true" }, ["steps per picture"]), speed.root]),

@@ -23,8 +23,18 @@ if TYPE_CHECKING:
     from retrograd._play.run import Run
     from retrograd._play.session import Session
 
+BARS = 24  # of a histogram
 DRAFT = "Add at least one point of each of two classes."
-_DATA = ("dataset", "rows", "noise", "classes", "test_share", "data", "seed")  # the same in both lanes
+_DATA = (
+    "dataset",
+    "rows",
+    "noise",
+    "turns",
+    "classes",
+    "test_share",
+    "data",
+    "seed",
+)  # the same in both lanes
 
 Answer = tuple[dict[str, Any], list[Any]]
 
@@ -151,15 +161,13 @@ def _settings(session: Session, lane: int, values: dict[str, Any]) -> Answer:
     answer = {"rebuilt": rebuilt}
     if rebuilt:
         return _changed(session, answer, spec=True)
-    if session.views[lane]._of_model() is not run.model:
-        session.views[lane].renew()
     return answer, session.told(_lanes(session), spec=True)
 
 
 def do_edit(
     session: Session, lane: int, layer: int, unit: int, input: Any, value: float | None, add: float | None
 ) -> Answer:
-    run, views = session.runs[lane], session.views[lane]
+    run = session.runs[lane]
     name, index = place_of(session, lane, layer, unit, input)
     if (value is None) == (add is None):
         raise Refusal("bad_value", "value", "value: give either value or add")
@@ -170,7 +178,6 @@ def do_edit(
     for other in session.runs:
         if other is not run and other.phase != IDLE:
             other._to_idle()
-    del views
     return _changed(session, {"value": exact(run.model.parameters[name][index])})
 
 
@@ -301,14 +308,14 @@ def place_of_target(session: Session, lane: int, target: dict[str, Any]) -> tupl
 
 def detail(session: Session, lane: int, target: dict[str, Any]) -> dict[str, Any]:
     """The formulas and numbers of one target at this moment."""
-    from retrograd._play import details
-
     run, views = session.runs[lane], session.views[lane]
     blocks: list[dict[str, Any]] = []
     try:
+        from retrograd._play import details
+
         checked_target(session, lane, "target", target)
         blocks = details.blocks(run, views, target)
-    except Refusal:
+    except (Refusal, ImportError):
         pass  # the network has changed, and the target is gone
     look = views.look()
     return {
@@ -372,10 +379,11 @@ def do_hist(session: Session, lane: int, of: str, layer: int) -> Answer:
         "g": lambda: look.gW[layer],
     }[of]().ravel()
     low, high = float(values.min()), float(values.max())
-    middle, half = (low + high) / 2, (high - low) / 2
-    if half <= 1e-12 * max(abs(middle), 1e-300):
-        half = abs(middle) or 1.0  # all alike: one bar in the middle
-    counts, edges = np.histogram(values, bins=24, range=(middle - half, middle + half))
+    ends = (low, high)
+    if high - low <= 1e-12 * max(abs(low), abs(high)):
+        half = 0.5 * abs(low) or 1.0
+        ends = (low - half, low + half)  # all alike: one bar in the middle
+    counts, edges = np.histogram(values, bins=BARS, range=ends)
     mean, std = float(values.mean()), float(values.std())
     text = f"{values.size} numbers from {short(low)} to {short(high)}, mean {short(mean)}, deviation {short(std)}"
     return {
@@ -510,9 +518,13 @@ def _load_model(session: Session, lane: int, encoded: str) -> Answer:
         content = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
         raise Refusal("bad_value", "base64", f"base64: {error}") from None
+    run = session.runs[lane]
     try:
         loaded = Model.from_bytes(content)
-        session.runs[lane].load(dict(loaded.parameters) | dict(loaded.buffers))
+        if session.given is not None:
+            run.load(dict(loaded.parameters) | dict(loaded.buffers))
+        else:
+            run.rebuild(run.config.changed({"weights": _weights_of(session, lane, loaded)}))
     except (RetrogradError, OSError) as error:
         raise Refusal("bad_value", "base64", f"base64: {error}") from None
     session.pause()
@@ -522,22 +534,39 @@ def _load_model(session: Session, lane: int, encoded: str) -> Answer:
     return _changed(session, {"rebuilt": False}, spec=True)
 
 
-def do_lesson(session: Session, lane: int, id: str) -> Answer:
+def _weights_of(session: Session, lane: int, loaded: Any) -> list[Any]:
+    """[[W, b], ...] of a file, for the layers that are drawn."""
+    found = []
+    for column in session.views[lane].columns:
+        missing = [name for name in (column.weight, column.bias) if name not in loaded.parameters]
+        if missing:
+            raise Refusal(
+                "bad_value", "base64", f"base64: the file has no {missing[0]}; its network is another one"
+            )
+        found.append([loaded.parameters[column.weight].tolist(), loaded.parameters[column.bias].tolist()])
+    return found
+
+
+def do_lesson(session: Session, lane: int, id: str, cure: int | None) -> Answer:
     if id not in LESSONS:
         raise Refusal("bad_value", "id", f"id: there is no lesson {id!r}; there are {', '.join(LESSONS)}")
     if session.given is not None:
         raise Refusal("refused", "id", "id: the network was given from Python; lessons bring their own")
     lesson = LESSONS[id]
     config = lesson.start()
+    if cure is not None:
+        if cure >= len(lesson.cures):
+            raise Refusal("bad_value", "cure", f"cure: expected 0 to {len(lesson.cures) - 1}, got {cure}")
+        config = config.changed(lesson.cures[cure][1])
     session.pause()
     session.draft = None
     if len(session.runs) > 1:
         del session.runs[1], session.views[1]
         session.watched[1] = []
     session.runs[0].rebuild(config)
+    session.views[0].renew()
     if lesson.fork:
-        session.views[0].renew()
         do_fork(session, 0)
         session.runs[1].set(lesson.fork)
-    session.lesson = lesson.to_dict(id)
+    session.lesson = lesson.to_dict(id) | {"cure": cure}
     return _changed(session, {"lesson": session.lesson}, spec=True)

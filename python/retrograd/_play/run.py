@@ -440,7 +440,7 @@ class Run:
 
     def change(self, config: Config) -> None:
         """Live settings, from the next step on."""
-        if self.phase != IDLE and self._needs_trainer(config):
+        if self.phase != IDLE and self.needs_trainer(self.config, config):
             self._to_idle()
         self._forget_later()
         before = self.config
@@ -453,11 +453,13 @@ class Run:
         )
         self._event("changed", text)
 
-    def _needs_trainer(self, config: Config) -> bool:
-        return any(getattr(config, name) != getattr(self.config, name) for name in _TRAINER)
+    @staticmethod
+    def needs_trainer(old: Config, new: Config) -> bool:
+        """Whether a change of live settings makes another trainer."""
+        return any(getattr(old, name) != getattr(new, name) for name in _TRAINER)
 
     def _switch(self, config: Config) -> None:
-        if self._needs_trainer(config):
+        if self.needs_trainer(self.config, config):
             same_kind = config.optimizer == self.config.optimizer
             iteration = self.trainer.iteration
             slots = [(p, s, v.copy()) for p, s, v in self.trainer._core.optimizer_state()]

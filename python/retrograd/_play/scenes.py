@@ -107,7 +107,7 @@ def _named(config: Config) -> tuple[Floats, Floats]:
     elif config.dataset == "moons":
         x, y = datasets.moons(rows, noise=config.noise, seed=seed)
     elif config.dataset == "spirals":
-        x, y = datasets.spirals(rows, classes=config.classes, noise=config.noise, seed=seed)
+        x, y = datasets.spirals(rows, config.classes, config.turns, config.noise, seed)
     else:
         x, y = datasets.gaussians(rows, classes=config.classes, spread=config.noise, seed=seed)
     return x.astype(np.float64), y.astype(np.float64)
@@ -132,7 +132,7 @@ shown = 0.7 * x[:, 0] - 0.4 * x[:, 1] + 0.1 + {noise!r} * rng.normal(size={rows}
 x, shown = np.array([[0.35, 0.9]]), np.array([0.5])""",
     "circles": "x, shown = rg.datasets.circles({rows}, noise={noise!r}, seed={seed})",
     "moons": "x, shown = rg.datasets.moons({rows}, noise={noise!r}, seed={seed})",
-    "spirals": "x, shown = rg.datasets.spirals({rows}, classes={classes}, noise={noise!r}, seed={seed})",
+    "spirals": "x, shown = rg.datasets.spirals({rows}, {classes}, {turns!r}, {noise!r}, {seed})",
     "gaussians": "x, shown = rg.datasets.gaussians({rows}, classes={classes}, spread={noise!r}, seed={seed})",
 }
 
@@ -193,7 +193,7 @@ def _targets(config: Config, shown: Floats, count: int) -> NDArray[Any]:
 def scene_code(config: Config) -> str:
     """Python that makes x, y, and the same split into rows to train on and rows to test."""
     if config.dataset in _CODE:
-        values = {name: getattr(config, name) for name in ("rows", "noise", "classes", "seed")}
+        values = {name: getattr(config, name) for name in ("rows", "noise", "turns", "classes", "seed")}
         lines = [_CODE[config.dataset].format(**values)]
         count = class_count(config)
         if config.dataset in ("circles", "moons", "spirals", "gaussians"):
@@ -284,7 +284,7 @@ def read_csv(text: str) -> dict[str, Any]:
                 break
     except csv.Error as error:
         raise SettingError("text", f"line {reader.line_num}: {error}") from None
-    if rows and not any(_is_number(cell) for cell in rows[0][1][:-1]):
+    if rows and len(rows[0][1]) > 1 and not any(_is_number(cell) for cell in rows[0][1][:-1]):
         rows = rows[1:]
     if len(rows) < 2:
         raise SettingError("text", f"expected at least 2 rows of numbers, got {len(rows)}")

@@ -283,7 +283,7 @@ OPS: dict[str, dict[str, Need]] = {
         "text": Need(_string(LARGE), ""),
         "base64": Need(_string(LARGE), ""),
     },
-    "lesson": {"id": Need(_string(40))},
+    "lesson": {"id": Need(_string(40)), "cure": Need(_int(0, 100), None)},
     "verify": {},
 }
 

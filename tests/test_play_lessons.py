@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -112,7 +113,7 @@ def test_symmetry_and_its_cure() -> None:
         lesson.at(step)
         W = lesson.run.model.parameters["dense_0.weight"]
         assert W.any()
-        assert (W == W[0]).all()
+        assert (W[0] == W).all()
     assert lesson.views.scores["accuracy"] < 0.6
     assert Watched("symmetry", "random weights").at(600)["accuracy"] > 0.95
 
@@ -137,7 +138,7 @@ def test_learning_rate() -> None:
     jumping.at(200)
     losses = list(jumping.run.losses.values)[50:]
     assert max(losses) > 5 * 0.79
-    assert sum(b > a for a, b in zip(losses, losses[1:], strict=False)) > 40  # up and down, not only down
+    assert sum(b > a for a, b in pairwise(losses)) > 40  # up and down, not only down
 
 
 def test_race() -> None:

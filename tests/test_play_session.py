@@ -13,7 +13,7 @@ from play import Page, equal, state
 from retrograd._play.config import Config
 from retrograd._play.run import Given
 from retrograd._play.scenes import given_scene
-from retrograd._play.session import ProtocolError, Session
+from retrograd._play.session import ProtocolError
 from retrograd._play.wire import OPS
 
 SMALL = {"rows": 40, "batch_size": 8}
@@ -544,6 +544,7 @@ def test_random_messages_are_answered_or_closed(seed: int) -> None:
     page = Page(rows=20, hidden=[2])
     session = page.session
     ops = [*OPS, "fly"]
+    codes = {4400}
     for number in range(250):
         op = rng.choice(ops)
         args: Any = {name: anything(rng) for name in OPS.get(op, {}) if rng.random() < 0.9}
@@ -568,7 +569,7 @@ def test_random_messages_are_answered_or_closed(seed: int) -> None:
         try:
             answers = session.handle(json.dumps(message))
         except ProtocolError as error:
-            assert error.code in (4400, 4413)
+            codes.add(error.code)
             continue
         for answer in answers:
             if isinstance(answer, str):
@@ -577,8 +578,8 @@ def test_random_messages_are_answered_or_closed(seed: int) -> None:
         session.tick(0.0005)
         if number % 10 == 0:
             session.frame(0)
+    assert codes <= {4400, 4413}
     session.draft = None
     json.loads(session.handle('{"t":"cmd","id":1,"op":"reset"}')[0])
     assert np.isfinite(session.runs[0].model.flat_parameters).all()
     session.runs[0].train(2)
-    assert Session is not None

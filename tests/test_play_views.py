@@ -13,7 +13,7 @@ SMALL = {"rows": 60, "batch_size": 12}
 
 
 def by_hand(page: Page) -> dict[str, Any]:
-    """z, a, delta of the focus sample and the gradients of the batch, for tanh layers and a sigmoid output."""
+    """z, a, delta of the focus sample and gradients of the batch, for tanh layers and a sigmoid output."""
     run, views = page.run, page.session.views[0]
     W = [run.model.parameters[column.weight].copy() for column in views.columns]
     b = [run.model.parameters[column.bias].copy() for column in views.columns]
@@ -226,13 +226,11 @@ def test_histograms_count_every_number(of: str) -> None:
 
 def test_numbers_that_are_not_finite_are_told() -> None:
     page = Page(**SMALL, dataset="plane", activations="linear")
-    for unit in range(4):
-        page.result("edit", layer=1, unit=unit, input=0, value=1e12)
     page.run.model.flat_parameters[:] = 1e200
     page.run.version += 1
     frame = page.frame()
     assert frame.flags & 1
-    assert np.isnan(frame.tensors["z", 1]).all()
+    assert not np.isfinite(frame.tensors["z", 2]).any()
     page.result("pause")
     assert page.last("state")["verdict"]["kind"] == "diverged"
     assert page.send("hist", of="z", layer=1)["code"] == "bad_state"

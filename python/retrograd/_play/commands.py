@@ -1,4 +1,7 @@
-"""What the commands of the page do: ``do_<op>(session, lane, **arguments) -> (result, messages that follow)``."""
+"""What the commands of the page do.
+
+``do_<op>(session, lane, **arguments)`` returns the result and the messages that follow it.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +44,8 @@ Answer = tuple[dict[str, Any], list[Any]]
 
 def loss_name(run: Run) -> str:
     """What the run minimises, as one reads it."""
-    part = (run.trainer._objective.losses or [None])[0]
-    return "own" if part is None else part.name
+    parts = run.trainer._objective.losses
+    return parts[0].name if parts else "own"
 
 
 def _lanes(session: Session) -> range:
@@ -365,19 +368,16 @@ def do_hist(session: Session, lane: int, of: str, layer: int) -> Answer:
     if layer > len(views.columns):
         raise Refusal("bad_value", "layer", f"layer: expected 1 to {len(views.columns)}, got {layer}")
     column = views.columns[layer - 1]
-    if look is None:
+    if look is None or not look.finite:
         raise Refusal("bad_state", "layer", "some numbers are not finite; rewind or reset first")
     parameters = session.runs[lane].model.parameters
     if of == "b" and not column.bias:
         raise Refusal("bad_value", "of", f"of: {column.name} has no bias")
-    values = {
-        "W": lambda: parameters[column.weight],
-        "b": lambda: parameters[column.bias],
-        "z": lambda: look.batch.values[column.z],
-        "a": lambda: look.batch.values[column.a],
-        "d": lambda: look.batch.deltas[column.z],
-        "g": lambda: look.gW[layer],
-    }[of]().ravel()
+    shown = {"W": parameters[column.weight], "z": look.batch.values[column.z], "g": look.gW[layer]}
+    shown |= {"a": look.batch.values[column.a], "d": look.batch.deltas[column.z]}
+    if column.bias:
+        shown["b"] = parameters[column.bias]
+    values = shown[of].ravel()
     low, high = float(values.min()), float(values.max())
     ends = (low, high)
     if high - low <= 1e-12 * max(abs(low), abs(high)):
@@ -385,14 +385,14 @@ def do_hist(session: Session, lane: int, of: str, layer: int) -> Answer:
         ends = (low - half, low + half)  # all alike: one bar in the middle
     counts, edges = np.histogram(values, bins=BARS, range=ends)
     mean, std = float(values.mean()), float(values.std())
-    text = f"{values.size} numbers from {short(low)} to {short(high)}, mean {short(mean)}, deviation {short(std)}"
+    spread = f"from {short(low)} to {short(high)}, mean {short(mean)}, deviation {short(std)}"
     return {
         "of": of,
         "layer": layer,
         "edges": edges.tolist(),
         "edge_texts": [short(float(edge)) for edge in edges],
         "counts": counts.tolist(),
-        "text": text,
+        "text": f"{values.size} numbers {spread}",
     }, []
 
 

@@ -212,7 +212,8 @@ class Config:
             if len(value) != len(self.hidden):
                 raise SettingError(
                     name,
-                    f"activations: expected one for each of {len(self.hidden)} hidden layers, got {len(value)}",
+                    f"activations: expected one for each of {len(self.hidden)} hidden layers, got "
+                    f"{len(value)}",
                 )
         if name == "hidden":
             last = self.activations[-1:] or ("tanh",)
@@ -443,7 +444,7 @@ def _dense(config: Config, k: int, inputs: int, units: int, activation: str) -> 
 def optimizer_of(config: Config) -> optim.Optimizer:
     """The optimizer by its name, with those of the numbers that it takes."""
     made = _OPTIMIZERS[config.optimizer]
-    return made(**optimizer_arguments(config))  # type: ignore[arg-type]
+    return made(**optimizer_arguments(config))
 
 
 def optimizer_arguments(config: Config) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrograd._explain import backward, forward, update
+from retrograd._explain import backward, forward, loss, update
 from retrograd._explain.case import Case
 from retrograd._explain.expression import Expression, Quantity
 from retrograd._explain.notation import LATEX, MATHML, PYTHON, TEXT, Digits
@@ -144,7 +144,8 @@ def _backward(inspector: Inspector, views: Views, layer: int, unit: int) -> dict
             lines += _output_lines(case, unit)
             if case.paired:
                 text = (
-                    f"{case.loss.name} and {last.activation} are one formula: delta is output minus target. One "
+                    f"{case.loss.name} and {last.activation} are one formula: delta is output minus target. "
+                    "One "
                     "after the other they give the same."
                 )
             continue
@@ -169,7 +170,7 @@ def _output_lines(case: Case, unit: int) -> list[Line]:
     lines = [backward._loss_line(case, numbers.dz(last, 0, unit), 0, unit)]
     if case.unfused is not None:
         da = [case.unfused_da(0, j) for j in range(last.size)]
-        formula = backward.shared(case, backward.unfused_derivative(case.sample(numbers, 0), unit), 0)
+        formula = backward.shared(case, loss.unfused_derivative(case.sample(numbers, 0), unit), 0)
         lines.append(Line(da[unit], formula, "one after the other: first dL/da"))
         lines.append(backward._delta_lines(numbers, last, 0, da)[unit])
     return lines
@@ -196,8 +197,8 @@ def _changing(inspector: Inspector, views: Views, target: dict[str, Any]) -> lis
     text = f"Of sample #{views.focus} alone first, where dL/dw = delta times a holds term by term."
     lines = _written(inspector, views, [line(single)])
     if count > 1:
-        text += f" Then the mean over the batch of {count}, which the optimizer uses: every delta has its share of "
-        text += "the mean in it. "
+        text += f" Then the mean over the batch of {count}, which the optimizer uses: every delta has its "
+        text += "share of the mean in it. "
         if count <= TERMS:
             rows = ", ".join(f"{k} is #{row}" for k, row in enumerate(inspector.rows, 1))
             text += f"The first index is the sample: {rows}."
@@ -250,7 +251,8 @@ def _flow(look: Look, layer: int) -> dict[str, Any]:
         if math.isfinite(flow.weight_gain * flow.slope_gain):
             lines = [_flow_line(("RMS δ", layer, flow.rms_delta), factors)]
         text += (
-            "The weight gain is what Wᵀ of the layer above makes of its delta, the slope gain what the slopes of "
+            "The weight gain is what Wᵀ of the layer above makes of its delta, the slope gain what the "
+            "slopes of "
             "this layer's activation do. "
         )
     text += f"RMS dL/dW is {short(flow.rms_g)}, RMS update over RMS weight {short(flow.update_ratio)}."
@@ -313,7 +315,7 @@ def _loss(inspector: Inspector, views: Views, target: dict[str, Any]) -> list[di
     single, batch = inspector.single, inspector.batch
     total = Quantity("L", single.numbers.trace.loss)
     lines = _written(inspector, views, [Line(total, *single.loss_formula(single.numbers, 0))])
-    text = f"Of sample #{views.focus}: {forward.general(single.loss, single.paired)}."
+    text = f"Of sample #{views.focus}: {loss.general(single.loss, single.paired)}."
     found = [_block("loss", "Loss of the sample", lines, text)]
     count = batch.numbers.samples
     if count > TERMS:
@@ -334,8 +336,8 @@ def _without_formulas(views: Views, target: dict[str, Any], reason: str) -> list
     """Numbers alone, where rg.explain has no formulas."""
     look, lines = views.look(), []
     if look is not None and target["kind"] != "loss":
-        layer, unit = target["layer"], target.get("unit")
-        if unit is not None:
+        layer, unit = target["layer"], target.get("unit", 0)
+        if "unit" in target:
             for letter, values in (("z", look.z), ("a", look.a), ("delta", look.delta)):
                 lines.append(_plain(Quantity(letter, values[layer][unit], (unit + 1,), 0, layer)))
         if target["kind"] == "weight":
@@ -457,11 +459,11 @@ def gradient_check(run: Run, name: str, index: tuple[int, ...]) -> dict[str, Any
     w = float(view[index])
     h = STEP * max(1.0, abs(w))
 
-    def loss(t: float) -> float:
+    def value(t: float) -> float:
         view[index] = w + t
         return trainer.forward(x, y)
 
-    difference = (8 * (loss(h) - loss(-h)) - (loss(2 * h) - loss(-2 * h))) / (12 * h)
+    difference = (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h)
     found = float(gradient[index])
     scale = max(abs(found), abs(difference), 1e-3 * float(np.abs(gradient).max()), 1e-12)
     error = abs(found - difference) / scale

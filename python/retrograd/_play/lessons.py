@@ -71,7 +71,8 @@ LESSONS: dict[str, Lesson] = {
         (
             (
                 0,
-                "One sample, x = (0.35, 0.9), and the target 0.5. Go on phase by phase: forward, loss, backward, "
+                "One sample, x = (0.35, 0.9), and the target 0.5. Go on phase by phase: forward, loss, "
+                "backward, "
                 "update. Choose any number to see the formula it comes from.",
             ),
             (1, "After one update the loss is lower: 0.0240 in place of 0.0260."),
@@ -86,13 +87,15 @@ LESSONS: dict[str, Lesson] = {
         (
             (
                 0,
-                "Look at the gradient flow: RMS dL/dW of layer 1 is less than a ten-thousandth of that of layer 9. "
+                "Look at the gradient flow: RMS dL/dW of layer 1 is less than a ten-thousandth of that of "
+                "layer 9. "
                 "The slope gain of each layer is at most 0.25, for no sigmoid is steeper.",
             ),
             (100, "The loss is still 0.69, that of guessing: only the last layer has changed by much."),
             (300, "Nothing has changed. The first layers would need many thousands of steps to move at all."),
         ),
-        "The product of eight slope gains is about 0.22 to the 8th. What could be changed: the slopes, the weights, "
+        "The product of eight slope gains is about 0.22 to the 8th. What could be changed: the slopes, the "
+        "weights, "
         "or the number of layers? Try each.",
         (
             ("tanh and Adam", {"activations": "tanh", "optimizer": "adam", "lr": 0.01}),
@@ -108,7 +111,8 @@ LESSONS: dict[str, Lesson] = {
             (1, "One update was longer than the weights themselves: see update/weight in the gradient flow."),
             (2, "The numbers run away within a few steps: the run stops before they overflow."),
         ),
-        "Clipping shortens the steps but keeps the large weights. Why does it take so much longer than beginning "
+        "Clipping shortens the steps but keeps the large weights. Why does it take so much longer than "
+        "beginning "
         "with weights of the right size?",
         (
             ("weights of the right size", {"init_scale": 1.0}),
@@ -140,7 +144,8 @@ LESSONS: dict[str, Lesson] = {
             (0, "All units of a layer are alike: the same weights, the same a, the same delta."),
             (
                 100,
-                "What is alike gets the same gradient, and stays alike: four units are worth one. The rows of W in "
+                "What is alike gets the same gradient, and stays alike: four units are worth one. The rows "
+                "of W in "
                 "the table of layer 1 are equal to the last digit.",
             ),
             (300, "One unit cannot tell the corners of XOR: the accuracy is that of guessing."),
@@ -154,11 +159,13 @@ LESSONS: dict[str, Lesson] = {
         (
             (
                 0,
-                "Weights of about 0.01: each layer makes its input smaller, and the output hardly depends on x.",
+                "Weights of about 0.01: each layer makes its input smaller, and the output hardly depends "
+                "on x.",
             ),
             (500, "The loss is still that of guessing. Try the other two."),
         ),
-        "With normal(3) most units are saturated from the start. Why does it learn at all, and why does the test "
+        "With normal(3) most units are saturated from the start. Why does it learn at all, and why does the "
+        "test "
         "accuracy stay behind?",
         (
             ("too large: normal(3)", {"init": "normal(3)"}),
@@ -200,12 +207,14 @@ LESSONS: dict[str, Lesson] = {
         (
             (
                 0,
-                "20 points to learn from and 20 to test with, noisy, and a network of more than 300 parameters.",
+                "20 points to learn from and 20 to test with, noisy, and a network of more than 300 "
+                "parameters.",
             ),
             (100, "The training loss falls far below the test loss."),
             (
                 1000,
-                "The training points are learned by heart; the test loss is a thousand times higher, and rising.",
+                "The training points are learned by heart; the test loss is a thousand times higher, and "
+                "rising.",
             ),
         ),
         "Which of the cures raises the training loss, and why is that no harm?",
@@ -227,7 +236,8 @@ LESSONS: dict[str, Lesson] = {
         (
             (
                 0,
-                "Two arms that wind around each other. Switch the neurons to maps: layer 1 draws straight edges, "
+                "Two arms that wind around each other. Switch the neurons to maps: layer 1 draws straight "
+                "edges, "
                 "layer 2 bends them.",
             ),
             (800, "With 8 units in each layer about a quarter of the points stay wrong."),

@@ -56,7 +56,7 @@ def _refuse(count: int) -> str:
 
 
 def explanation(run: Run, views: Views, format: str) -> dict[str, Any]:
-    """The next step of the batch (in phase update the last one), or of fewer samples where that is too long."""
+    """The next step of the batch (in phase update the last one); of fewer samples where that is too long."""
     from retrograd._explain import explain
 
     trainer, rows = run.trainer, run.batch_rows()

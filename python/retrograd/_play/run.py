@@ -284,7 +284,8 @@ class Run:
         place = f"{name}[{', '.join(map(str, index))}]"
         self._event(
             "diverged",
-            f"step {self.step}: the loss of the batch is {self.loss:.4g}, {self.loss / max(1.0, abs(first)):.3g} "
+            f"step {self.step}: the loss of the batch is {self.loss:.4g}, "
+            f"{self.loss / max(1.0, abs(first)):.3g} "
             f"times where it began ({first:.4g}); the largest parameter is {place} = {view[index]:.4g}. "
             "The steps are too long: a smaller lr, clip_norm or scaled inputs usually help",
             ["rewind", "reset"],

@@ -77,7 +77,7 @@ def train(steps):
     """So many steps, in the order of fit."""
     global epoch, row
     for _ in range(steps):
-        order = next(rg.data.batches(np.arange(len(x_train)), batch_size=len(x_train), seed=seed, epoch=epoch))
+        order = next(rg.data.batches(np.arange(len(x_train)), None, len(x_train), seed, epoch))
         rows = order[row : row + batch_size]
         trainer.step(x_train[rows], y_train[rows])
         row += batch_size
@@ -112,7 +112,8 @@ def snippet(run: Run) -> str:
         raise Refusal(
             "refused",
             "kind",
-            "kind: this network came from Python, and its program is there; save the model to have its parameters",
+            "kind: this network came from Python, and its program is there; save the model to have its "
+            "parameters",
         )
     first = run._first_config
     changes = run.changes[: run._applied]

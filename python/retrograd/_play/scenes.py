@@ -243,7 +243,8 @@ def checked_data(name: str, value: Any) -> dict[str, Any]:
     if x.ndim != 2 or y.shape != (len(x),) or not 1 <= len(x) <= most or not 1 <= x.shape[1] <= columns:
         raise SettingError(
             f"{name}.x",
-            f"{name}: x has shape {x.shape} and y {y.shape}; expected (n, m) and (n,), n to {most}, m to {columns}",
+            f"{name}: x has shape {x.shape} and y {y.shape}; expected (n, m) and (n,), n to {most}, m to "
+            f"{columns}",
         )
     labels: list[str] = []
     if value["task"] == "classes":
@@ -305,7 +306,8 @@ def _read_rows(rows: list[tuple[int, list[str]]]) -> dict[str, Any]:
     if not 2 <= width <= LIMITS["columns"] + 1:
         raise SettingError(
             "text",
-            f"line {rows[0][0]}: has {width} columns, expected 2 to {LIMITS['columns'] + 1}, the last the target",
+            f"line {rows[0][0]}: has {width} columns, expected 2 to {LIMITS['columns'] + 1}, the last the "
+            "target",
         )
     x: list[list[float]] = []
     for line, cells in rows:
@@ -336,7 +338,8 @@ def _read_rows(rows: list[tuple[int, list[str]]]) -> dict[str, Any]:
         if len(names) > LIMITS["classes"]:
             raise SettingError(
                 "text",
-                f"the target has {len(names)} different words, at most {LIMITS['classes']} classes can be shown",
+                f"the target has {len(names)} different words, at most {LIMITS['classes']} classes can be "
+                "shown",
             )
         places = [float(names.index(target)) for target in targets]
     if len(names) < 2:

@@ -400,7 +400,7 @@ class Session:
         with_grid = views.has_grid and (not self.playing or self._frames[lane] % self._grid_every() == 0)
         look = views.look()
         flags = (wire.PLAYING * self.playing) | (wire.HAS_GRID * with_grid)
-        flags |= (wire.NONFINITE * (look is None)) | (wire.STALE * (run.phase == UPDATE))
+        flags |= (wire.NONFINITE * (look is None or not look.finite)) | (wire.STALE * (run.phase == UPDATE))
         scores = views.scores
         numbers = {
             "lane": lane,

@@ -25,7 +25,7 @@ LEARNED = 0.5  # of the first losses: below, layers that look vanishing or satur
 def verdict(run: Run, views: Views) -> dict[str, str] | None:
     """The most important trouble; None where there is none."""
     look = views.look()
-    if look is None:
+    if look is None or not look.finite:
         return {
             "kind": "diverged",
             "text": f"After step {run.step} some numbers of the network are no longer finite.",
@@ -78,8 +78,8 @@ def _rate(run: Run, views: Views) -> dict[str, str] | None:
     if max(ratios) > TOO_LONG and after > 0.95 * before:
         return {
             "kind": "lr too high",
-            "text": f"An update changes the weights by {100 * max(ratios):.0f} % at once, and the loss does not "
-            f"fall: {short(before)} on average over {WINDOW} steps, then {short(after)}.",
+            "text": f"An update changes the weights by {100 * max(ratios):.0f} % at once, and the loss does "
+            f"not fall: {short(before)} on average over {WINDOW} steps, then {short(after)}.",
             "remedy": f"Divide the learning rate by 3 to 10 (now {short(run.trainer.lr)}).",
         }
     if max(ratios) < STALLED and after > 1e-3:

@@ -89,6 +89,7 @@ class Views:
         self.known = self.run.model
         self.run.layers = len(self.columns)
         self._model: Model | None = None
+        self._of: Model | None = None
         self.rev += 1
         count = len(self.run.scene.x)
         if self.focus >= count:
@@ -184,8 +185,8 @@ class Views:
     @staticmethod
     def _labels(prediction: NDArray[Any]) -> NDArray[Any]:
         if prediction.shape[1] == 1:
-            return (prediction[:, 0] >= 0.5).astype(np.float64)
-        return prediction.argmax(axis=1).astype(np.float64)
+            return np.asarray(prediction[:, 0] >= 0.5, dtype=np.float64)
+        return np.asarray(prediction.argmax(axis=1), dtype=np.float64)
 
     def _census(self) -> None:
         """Units that give 0 for every training row, and the share of outputs where the slope is small."""

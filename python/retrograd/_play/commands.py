@@ -1,4 +1,7 @@
-"""What the commands of the page do: ``do_<op>(session, lane, **arguments) -> (result, messages that follow)``."""
+"""What the commands of the page do.
+
+``do_<op>(session, lane, **arguments)`` returns the result and the messages that follow it.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +26,26 @@ if TYPE_CHECKING:
     from retrograd._play.run import Run
     from retrograd._play.session import Session
 
+BARS = 24  # of a histogram
 DRAFT = "Add at least one point of each of two classes."
-_DATA = ("dataset", "rows", "noise", "classes", "test_share", "data", "seed")  # the same in both lanes
+_DATA = (
+    "dataset",
+    "rows",
+    "noise",
+    "turns",
+    "classes",
+    "test_share",
+    "data",
+    "seed",
+)  # the same in both lanes
 
 Answer = tuple[dict[str, Any], list[Any]]
 
 
 def loss_name(run: Run) -> str:
     """What the run minimises, as one reads it."""
-    part = (run.trainer._objective.losses or [None])[0]
-    return "own" if part is None else part.name
+    parts = run.trainer._objective.losses
+    return parts[0].name if parts else "own"
 
 
 def _lanes(session: Session) -> range:
@@ -151,15 +164,13 @@ def _settings(session: Session, lane: int, values: dict[str, Any]) -> Answer:
     answer = {"rebuilt": rebuilt}
     if rebuilt:
         return _changed(session, answer, spec=True)
-    if session.views[lane]._of_model() is not run.model:
-        session.views[lane].renew()
     return answer, session.told(_lanes(session), spec=True)
 
 
 def do_edit(
     session: Session, lane: int, layer: int, unit: int, input: Any, value: float | None, add: float | None
 ) -> Answer:
-    run, views = session.runs[lane], session.views[lane]
+    run = session.runs[lane]
     name, index = place_of(session, lane, layer, unit, input)
     if (value is None) == (add is None):
         raise Refusal("bad_value", "value", "value: give either value or add")
@@ -170,7 +181,6 @@ def do_edit(
     for other in session.runs:
         if other is not run and other.phase != IDLE:
             other._to_idle()
-    del views
     return _changed(session, {"value": exact(run.model.parameters[name][index])})
 
 
@@ -301,14 +311,14 @@ def place_of_target(session: Session, lane: int, target: dict[str, Any]) -> tupl
 
 def detail(session: Session, lane: int, target: dict[str, Any]) -> dict[str, Any]:
     """The formulas and numbers of one target at this moment."""
-    from retrograd._play import details
-
     run, views = session.runs[lane], session.views[lane]
     blocks: list[dict[str, Any]] = []
     try:
+        from retrograd._play import details
+
         checked_target(session, lane, "target", target)
         blocks = details.blocks(run, views, target)
-    except Refusal:
+    except (Refusal, ImportError):
         pass  # the network has changed, and the target is gone
     look = views.look()
     return {
@@ -358,33 +368,31 @@ def do_hist(session: Session, lane: int, of: str, layer: int) -> Answer:
     if layer > len(views.columns):
         raise Refusal("bad_value", "layer", f"layer: expected 1 to {len(views.columns)}, got {layer}")
     column = views.columns[layer - 1]
-    if look is None:
+    if look is None or not look.finite:
         raise Refusal("bad_state", "layer", "some numbers are not finite; rewind or reset first")
     parameters = session.runs[lane].model.parameters
     if of == "b" and not column.bias:
         raise Refusal("bad_value", "of", f"of: {column.name} has no bias")
-    values = {
-        "W": lambda: parameters[column.weight],
-        "b": lambda: parameters[column.bias],
-        "z": lambda: look.batch.values[column.z],
-        "a": lambda: look.batch.values[column.a],
-        "d": lambda: look.batch.deltas[column.z],
-        "g": lambda: look.gW[layer],
-    }[of]().ravel()
+    shown = {"W": parameters[column.weight], "z": look.batch.values[column.z], "g": look.gW[layer]}
+    shown |= {"a": look.batch.values[column.a], "d": look.batch.deltas[column.z]}
+    if column.bias:
+        shown["b"] = parameters[column.bias]
+    values = shown[of].ravel()
     low, high = float(values.min()), float(values.max())
-    middle, half = (low + high) / 2, (high - low) / 2
-    if half <= 1e-12 * max(abs(middle), 1e-300):
-        half = abs(middle) or 1.0  # all alike: one bar in the middle
-    counts, edges = np.histogram(values, bins=24, range=(middle - half, middle + half))
+    ends = (low, high)
+    if high - low <= 1e-12 * max(abs(low), abs(high)):
+        half = 0.5 * abs(low) or 1.0
+        ends = (low - half, low + half)  # all alike: one bar in the middle
+    counts, edges = np.histogram(values, bins=BARS, range=ends)
     mean, std = float(values.mean()), float(values.std())
-    text = f"{values.size} numbers from {short(low)} to {short(high)}, mean {short(mean)}, deviation {short(std)}"
+    spread = f"from {short(low)} to {short(high)}, mean {short(mean)}, deviation {short(std)}"
     return {
         "of": of,
         "layer": layer,
         "edges": edges.tolist(),
         "edge_texts": [short(float(edge)) for edge in edges],
         "counts": counts.tolist(),
-        "text": text,
+        "text": f"{values.size} numbers {spread}",
     }, []
 
 
@@ -510,9 +518,13 @@ def _load_model(session: Session, lane: int, encoded: str) -> Answer:
         content = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
         raise Refusal("bad_value", "base64", f"base64: {error}") from None
+    run = session.runs[lane]
     try:
         loaded = Model.from_bytes(content)
-        session.runs[lane].load(dict(loaded.parameters) | dict(loaded.buffers))
+        if session.given is not None:
+            run.load(dict(loaded.parameters) | dict(loaded.buffers))
+        else:
+            run.rebuild(run.config.changed({"weights": _weights_of(session, lane, loaded)}))
     except (RetrogradError, OSError) as error:
         raise Refusal("bad_value", "base64", f"base64: {error}") from None
     session.pause()
@@ -522,22 +534,39 @@ def _load_model(session: Session, lane: int, encoded: str) -> Answer:
     return _changed(session, {"rebuilt": False}, spec=True)
 
 
-def do_lesson(session: Session, lane: int, id: str) -> Answer:
+def _weights_of(session: Session, lane: int, loaded: Any) -> list[Any]:
+    """[[W, b], ...] of a file, for the layers that are drawn."""
+    found = []
+    for column in session.views[lane].columns:
+        missing = [name for name in (column.weight, column.bias) if name not in loaded.parameters]
+        if missing:
+            raise Refusal(
+                "bad_value", "base64", f"base64: the file has no {missing[0]}; its network is another one"
+            )
+        found.append([loaded.parameters[column.weight].tolist(), loaded.parameters[column.bias].tolist()])
+    return found
+
+
+def do_lesson(session: Session, lane: int, id: str, cure: int | None) -> Answer:
     if id not in LESSONS:
         raise Refusal("bad_value", "id", f"id: there is no lesson {id!r}; there are {', '.join(LESSONS)}")
     if session.given is not None:
         raise Refusal("refused", "id", "id: the network was given from Python; lessons bring their own")
     lesson = LESSONS[id]
     config = lesson.start()
+    if cure is not None:
+        if cure >= len(lesson.cures):
+            raise Refusal("bad_value", "cure", f"cure: expected 0 to {len(lesson.cures) - 1}, got {cure}")
+        config = config.changed(lesson.cures[cure][1])
     session.pause()
     session.draft = None
     if len(session.runs) > 1:
         del session.runs[1], session.views[1]
         session.watched[1] = []
     session.runs[0].rebuild(config)
+    session.views[0].renew()
     if lesson.fork:
-        session.views[0].renew()
         do_fork(session, 0)
         session.runs[1].set(lesson.fork)
-    session.lesson = lesson.to_dict(id)
+    session.lesson = lesson.to_dict(id) | {"cure": cure}
     return _changed(session, {"lesson": session.lesson}, spec=True)

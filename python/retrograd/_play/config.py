@@ -76,7 +76,18 @@ LIVE = frozenset(
 # What a network that was given from Python has already.
 STRUCTURE = frozenset(
     {
-        *("dataset", "rows", "noise", "classes", "test_share", "hidden", "activations", "output", "init"),
+        *(
+            "dataset",
+            "rows",
+            "noise",
+            "turns",
+            "classes",
+            "test_share",
+            "hidden",
+            "activations",
+            "output",
+            "init",
+        ),
         *("init_scale", "loss", "weights", "dropout"),
     }
 )
@@ -98,8 +109,9 @@ class Config:
 
     Attributes
     ----------
-    dataset, rows, noise, classes, test_share
-        The data, how many samples, how blurred, of how many classes, and the share kept for the test.
+    dataset, rows, noise, turns, classes, test_share
+        The data, how many samples, how blurred, how often spirals turn, how many classes, and the share kept
+        for the test.
     data
         Own points or the rows of a CSV file: {"x", "y", "labels", "task"}; None for data made by a rule.
     hidden, activations, output
@@ -117,6 +129,7 @@ class Config:
     dataset: str = "xor"
     rows: int = 200
     noise: float = 0.2
+    turns: float = 1.0
     classes: int = 2
     test_share: float = 0.25
     data: dict[str, Any] | None = None
@@ -199,7 +212,8 @@ class Config:
             if len(value) != len(self.hidden):
                 raise SettingError(
                     name,
-                    f"activations: expected one for each of {len(self.hidden)} hidden layers, got {len(value)}",
+                    f"activations: expected one for each of {len(self.hidden)} hidden layers, got "
+                    f"{len(value)}",
                 )
         if name == "hidden":
             last = self.activations[-1:] or ("tanh",)
@@ -319,6 +333,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "dataset": _choice,
     "rows": _whole(4, LIMITS["points"]),
     "noise": _number(0.0, 2.0),
+    "turns": _number(0.25, 3.0),
     "classes": _whole(2, LIMITS["classes"]),
     "test_share": _number(0.0, 0.9),
     "data": _data,
@@ -429,7 +444,7 @@ def _dense(config: Config, k: int, inputs: int, units: int, activation: str) -> 
 def optimizer_of(config: Config) -> optim.Optimizer:
     """The optimizer by its name, with those of the numbers that it takes."""
     made = _OPTIMIZERS[config.optimizer]
-    return made(**optimizer_arguments(config))  # type: ignore[arg-type]
+    return made(**optimizer_arguments(config))
 
 
 def optimizer_arguments(config: Config) -> dict[str, Any]:

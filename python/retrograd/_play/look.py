@@ -142,8 +142,8 @@ def _with(column: Column, info: LayerInfo) -> Column:
 class Flow:
     """How gradients pass one layer; RMS over the samples of the batch and over units.
 
-    rms_delta(l) / rms_delta(l+1) = weight_gain(l) slope_gain(l), with weight_gain = RMS(W^T delta) / RMS delta
-    of the layer above and slope_gain = RMS delta(l) / RMS(W^T delta(l+1)); NaN for the last layer.
+    rms_delta(l) / rms_delta(l+1) = weight_gain(l) slope_gain(l), with weight_gain = RMS(W^T delta) / RMS
+    delta of the layer above and slope_gain = RMS delta(l) / RMS(W^T delta(l+1)); NaN for the last layer.
     """
 
     rms_g: float
@@ -171,8 +171,10 @@ class Look:
         What each column reads; x[0] is empty.
     gW, gb
         Mean over the batch of dL/dW and dL/db, without the penalty.
-    batch, rows
-        The trace of the batch and its rows.
+    batch
+        The trace of the batch.
+    finite
+        Whether all these are numbers.
     """
 
     def __init__(
@@ -194,6 +196,8 @@ class Look:
         self.focus = focus
         self.columns = columns
         self.flows = self._flows(run)
+        parts = (*self.z, *self.a, *self.delta, *self.gW, *self.gb)
+        self.finite = all(bool(np.isfinite(part).all()) for part in parts)
 
     def _flows(self, run: Run) -> list[Flow]:
         columns, found = self.columns, []

@@ -284,7 +284,8 @@ class Run:
         place = f"{name}[{', '.join(map(str, index))}]"
         self._event(
             "diverged",
-            f"step {self.step}: the loss of the batch is {self.loss:.4g}, {self.loss / max(1.0, abs(first)):.3g} "
+            f"step {self.step}: the loss of the batch is {self.loss:.4g}, "
+            f"{self.loss / max(1.0, abs(first)):.3g} "
             f"times where it began ({first:.4g}); the largest parameter is {place} = {view[index]:.4g}. "
             "The steps are too long: a smaller lr, clip_norm or scaled inputs usually help",
             ["rewind", "reset"],
@@ -440,7 +441,7 @@ class Run:
 
     def change(self, config: Config) -> None:
         """Live settings, from the next step on."""
-        if self.phase != IDLE and self._needs_trainer(config):
+        if self.phase != IDLE and self.needs_trainer(self.config, config):
             self._to_idle()
         self._forget_later()
         before = self.config
@@ -453,11 +454,13 @@ class Run:
         )
         self._event("changed", text)
 
-    def _needs_trainer(self, config: Config) -> bool:
-        return any(getattr(config, name) != getattr(self.config, name) for name in _TRAINER)
+    @staticmethod
+    def needs_trainer(old: Config, new: Config) -> bool:
+        """Whether a change of live settings makes another trainer."""
+        return any(getattr(old, name) != getattr(new, name) for name in _TRAINER)
 
     def _switch(self, config: Config) -> None:
-        if self._needs_trainer(config):
+        if self.needs_trainer(self.config, config):
             same_kind = config.optimizer == self.config.optimizer
             iteration = self.trainer.iteration
             slots = [(p, s, v.copy()) for p, s, v in self.trainer._core.optimizer_state()]

@@ -107,7 +107,7 @@ def _named(config: Config) -> tuple[Floats, Floats]:
     elif config.dataset == "moons":
         x, y = datasets.moons(rows, noise=config.noise, seed=seed)
     elif config.dataset == "spirals":
-        x, y = datasets.spirals(rows, classes=config.classes, noise=config.noise, seed=seed)
+        x, y = datasets.spirals(rows, config.classes, config.turns, config.noise, seed)
     else:
         x, y = datasets.gaussians(rows, classes=config.classes, spread=config.noise, seed=seed)
     return x.astype(np.float64), y.astype(np.float64)
@@ -132,7 +132,7 @@ shown = 0.7 * x[:, 0] - 0.4 * x[:, 1] + 0.1 + {noise!r} * rng.normal(size={rows}
 x, shown = np.array([[0.35, 0.9]]), np.array([0.5])""",
     "circles": "x, shown = rg.datasets.circles({rows}, noise={noise!r}, seed={seed})",
     "moons": "x, shown = rg.datasets.moons({rows}, noise={noise!r}, seed={seed})",
-    "spirals": "x, shown = rg.datasets.spirals({rows}, classes={classes}, noise={noise!r}, seed={seed})",
+    "spirals": "x, shown = rg.datasets.spirals({rows}, {classes}, {turns!r}, {noise!r}, {seed})",
     "gaussians": "x, shown = rg.datasets.gaussians({rows}, classes={classes}, spread={noise!r}, seed={seed})",
 }
 
@@ -193,7 +193,7 @@ def _targets(config: Config, shown: Floats, count: int) -> NDArray[Any]:
 def scene_code(config: Config) -> str:
     """Python that makes x, y, and the same split into rows to train on and rows to test."""
     if config.dataset in _CODE:
-        values = {name: getattr(config, name) for name in ("rows", "noise", "classes", "seed")}
+        values = {name: getattr(config, name) for name in ("rows", "noise", "turns", "classes", "seed")}
         lines = [_CODE[config.dataset].format(**values)]
         count = class_count(config)
         if config.dataset in ("circles", "moons", "spirals", "gaussians"):
@@ -243,7 +243,8 @@ def checked_data(name: str, value: Any) -> dict[str, Any]:
     if x.ndim != 2 or y.shape != (len(x),) or not 1 <= len(x) <= most or not 1 <= x.shape[1] <= columns:
         raise SettingError(
             f"{name}.x",
-            f"{name}: x has shape {x.shape} and y {y.shape}; expected (n, m) and (n,), n to {most}, m to {columns}",
+            f"{name}: x has shape {x.shape} and y {y.shape}; expected (n, m) and (n,), n to {most}, m to "
+            f"{columns}",
         )
     labels: list[str] = []
     if value["task"] == "classes":
@@ -284,7 +285,7 @@ def read_csv(text: str) -> dict[str, Any]:
                 break
     except csv.Error as error:
         raise SettingError("text", f"line {reader.line_num}: {error}") from None
-    if rows and not any(_is_number(cell) for cell in rows[0][1][:-1]):
+    if rows and len(rows[0][1]) > 1 and not any(_is_number(cell) for cell in rows[0][1][:-1]):
         rows = rows[1:]
     if len(rows) < 2:
         raise SettingError("text", f"expected at least 2 rows of numbers, got {len(rows)}")
@@ -305,7 +306,8 @@ def _read_rows(rows: list[tuple[int, list[str]]]) -> dict[str, Any]:
     if not 2 <= width <= LIMITS["columns"] + 1:
         raise SettingError(
             "text",
-            f"line {rows[0][0]}: has {width} columns, expected 2 to {LIMITS['columns'] + 1}, the last the target",
+            f"line {rows[0][0]}: has {width} columns, expected 2 to {LIMITS['columns'] + 1}, the last the "
+            "target",
         )
     x: list[list[float]] = []
     for line, cells in rows:
@@ -336,7 +338,8 @@ def _read_rows(rows: list[tuple[int, list[str]]]) -> dict[str, Any]:
         if len(names) > LIMITS["classes"]:
             raise SettingError(
                 "text",
-                f"the target has {len(names)} different words, at most {LIMITS['classes']} classes can be shown",
+                f"the target has {len(names)} different words, at most {LIMITS['classes']} classes can be "
+                "shown",
             )
         places = [float(names.index(target)) for target in targets]
     if len(names) < 2:

@@ -55,10 +55,25 @@ class Session:
     def __init__(
         self, config: Config | None = None, given: Given | None = None, clock: Callable[[], float] = monotonic
     ) -> None:
+        self._begin(Run(config or Config(), given), clock)
+
+    @classmethod
+    def around(cls, run: Run, like: Views) -> Session:
+        """A session of a run that is there, seen as another one is."""
+        session = cls.__new__(cls)
+        session._begin(run, monotonic)
+        session.views[0].focus, session.views[0].unit, session.views[0].maps = (
+            like.focus,
+            like.unit,
+            like.maps,
+        )
+        return session
+
+    def _begin(self, run: Run, clock: Callable[[], float]) -> None:
         self.id = secrets.token_hex(8)
-        self.runs = [Run(config or Config(), given)]
-        self.views = [Views(self.runs[0])]
-        self.given = given
+        self.runs = [run]
+        self.views = [Views(run)]
+        self.given = run.given
         self.playing = False
         self.speed, self.by_phase = 1, False
         self.draft: dict[str, Any] | None = None
@@ -120,7 +135,10 @@ class Session:
         found: list[str] = []
         for lane in lanes:
             run, views = self.runs[lane], self.views[lane]
-            if spec:
+            changed = views.known is not run.model  # on the way back in time there may be another one
+            if changed:
+                views.renew()
+            if spec or changed:
                 found.append(wire.text(self._spec(lane)))
                 self._whole[lane] = True
             views.measure()
@@ -273,6 +291,8 @@ class Session:
             return [self._error(number, refusal.code, refusal.field, refusal.message)]
         except SettingError as error:
             return [self._error(number, error.code, error.field, error.message)]
+        except ImportError as error:
+            return [self._error(number, "refused", op, str(error))]
         except RetrogradError as error:
             return [self._error(number, "bad_state", op, str(error))]
         return [wire.text({"t": "ok", "id": number, "result": result}), *follows]
@@ -380,7 +400,7 @@ class Session:
         with_grid = views.has_grid and (not self.playing or self._frames[lane] % self._grid_every() == 0)
         look = views.look()
         flags = (wire.PLAYING * self.playing) | (wire.HAS_GRID * with_grid)
-        flags |= (wire.NONFINITE * (look is None)) | (wire.STALE * (run.phase == UPDATE))
+        flags |= (wire.NONFINITE * (look is None or not look.finite)) | (wire.STALE * (run.phase == UPDATE))
         scores = views.scores
         numbers = {
             "lane": lane,

@@ -66,6 +66,8 @@ class Views:
         The row of the sample whose z, a and delta are shown.
     unit
         (layer, unit) of the large map; None: the output.
+    known
+        The network that the columns are of.
     maps
         Whether a small map of every unit is sent too.
     """
@@ -76,6 +78,7 @@ class Views:
         self.unit: tuple[int, int] | None = None
         self.maps = False
         self.rev = 0
+        self.inspected: tuple[Any, Any] | None = None
         self._seen: tuple[Any, ...] | None = None
         self._look: Look | None = None
         self.renew()
@@ -83,9 +86,10 @@ class Views:
     def renew(self) -> None:
         """For a network that is new."""
         self.columns = columns_of(self.run.model)
-        self._known = self.run.model
+        self.known = self.run.model
         self.run.layers = len(self.columns)
         self._model: Model | None = None
+        self._of: Model | None = None
         self.rev += 1
         count = len(self.run.scene.x)
         if self.focus >= count:
@@ -98,10 +102,6 @@ class Views:
         self.saturated = [math.nan] * len(self.columns)
         self._grid_points = self._plane(GRID)
         self._half_points = self._plane(GRID // 2)
-
-    def _of_model(self) -> Model:
-        """The network that was last looked at."""
-        return self._known
 
     def _has(self, layer: int, unit: int) -> bool:
         return 1 <= layer <= len(self.columns) and unit < self.columns[layer - 1].units
@@ -185,8 +185,8 @@ class Views:
     @staticmethod
     def _labels(prediction: NDArray[Any]) -> NDArray[Any]:
         if prediction.shape[1] == 1:
-            return (prediction[:, 0] >= 0.5).astype(np.float64)
-        return prediction.argmax(axis=1).astype(np.float64)
+            return np.asarray(prediction[:, 0] >= 0.5, dtype=np.float64)
+        return np.asarray(prediction.argmax(axis=1), dtype=np.float64)
 
     def _census(self) -> None:
         """Units that give 0 for every training row, and the share of outputs where the slope is small."""
@@ -257,8 +257,8 @@ class Views:
         low, high = self.run.scene.value_range()
         found = self.prediction(points)
         count = found.shape[1]
-        scaled = np.nan_to_num((found - low) / (high - low), nan=0.5) * 255.0
-        return [np.clip(np.rint(scaled[:, k]), 0, 255).astype(np.uint8) for k in range(count)]
+        share = np.clip(np.nan_to_num((found - low) / (high - low), nan=0.5), 0.0, 1.0)
+        return [np.rint(255.0 * share[:, k]).astype(np.uint8) for k in range(count)]
 
     @property
     def has_grid(self) -> bool:

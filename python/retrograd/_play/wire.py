@@ -1,12 +1,13 @@
 """The protocol between the page and Python: one JSON object per text message, frames as bytes.
 
 A client's message is ``{"t": "cmd", "id": 7, "lane": 0, "op": "step", "args": {"n": 1}}`` or
-``{"t": "ack", "seq": 12, "draw_ms": 3.1}``; fields that are not known are ignored. OPS says what each op takes.
+``{"t": "ack", "seq": 12, "draw_ms": 3.1}``; fields that are not known are ignored. OPS says what each op
+takes.
 
 A frame, little-endian::
 
-    0 "RGF1" | 4 u32 header_bytes=64 | 8 u32 lane | 12 u32 rev | 16 u32 seq | 20 u32 phase | 24 u32 phase_layer
-    28 u32 flags (1 nonfinite, 2 playing, 4 has_grid, 8 stale)
+    0 "RGF1" | 4 u32 header_bytes=64 | 8 u32 lane | 12 u32 rev | 16 u32 seq | 20 u32 phase
+    24 u32 phase_layer | 28 u32 flags (1 nonfinite, 2 playing, 4 has_grid, 8 stale)
     32 f64 step | 40 f64 epoch | 48 f32 loss | 52 f32 test_loss | 56 f32 accuracy | 60 f32 test_accuracy
     64 f32[floats] tensors by the spec's layout | f32[8 L] flow | u8 maps where has_grid
 """
@@ -283,7 +284,7 @@ OPS: dict[str, dict[str, Need]] = {
         "text": Need(_string(LARGE), ""),
         "base64": Need(_string(LARGE), ""),
     },
-    "lesson": {"id": Need(_string(40))},
+    "lesson": {"id": Need(_string(40)), "cure": Need(_int(0, 100), None)},
     "verify": {},
 }
 

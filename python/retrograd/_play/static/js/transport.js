@@ -3,12 +3,14 @@
 
 const RETRY = [500, 1000, 2000, 4000, 8000]; // milliseconds
 
-/** The token of the address, which then disappears from it; kept for a reload of this tab. */
+/** The token of the address, which then disappears from it; kept for a reload of this tab. Settings beside it stay. */
 export function takeToken(location, history, storage) {
-  const found = new URLSearchParams(location.hash.slice(1)).get("t");
+  const parts = new URLSearchParams(location.hash.slice(1));
+  const found = parts.get("t");
   if (found) {
     storage.setItem("rg-token", found);
-    history.replaceState(null, "", location.pathname);
+    parts.delete("t");
+    history.replaceState(null, "", location.pathname + (parts.size ? `#${parts}` : ""));
   }
   return found ?? storage.getItem("rg-token") ?? "";
 }

@@ -21,6 +21,7 @@ export const KEYS = [
   ["+ −", "change the weight or bias that is open; with Shift ten times as much"],
   ["F", "fork: two runs side by side"],
   ["S", "save"],
+  ["T", "all numbers as tables"],
   ["G", "check the gradient of what is open"],
   ["/", "find a setting"],
   ["?", "help"],
@@ -99,6 +100,8 @@ function singleKey(key, { store, send, document }) {
       return store.lane(1) ? null : () => send("fork");
     case "s":
       return () => openDialog(document, "save");
+    case "t":
+      return () => openDialog(document, "table");
     case "g":
       return () => store.emit("gradcheck", store.target);
     case "/":

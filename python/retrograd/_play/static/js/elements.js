@@ -28,10 +28,10 @@ export function button(text, onclick, attributes = {}) {
 
 /** A choice of texts: [[value, text], ...]. */
 export function choice(label, options, onchange, value = null) {
-  const select = make("select", { onchange: () => onchange(select.value) });
+  const select = make("select", { "aria-label": label, onchange: () => onchange(select.value) });
   select.append(...options.map(([key, text]) => make("option", { value: key }, text)));
   if (value !== null) select.value = value;
-  return make("label", { class: "rg-choice" }, make("span", {}, label), select);
+  return make("label", { class: "rg-choice" }, make("span", { "aria-hidden": "true" }, label), select);
 }
 
 /** Writes only what is another text than before, so that nothing is laid out again in vain. */

@@ -75,13 +75,14 @@ export function parse(source) {
   return group(null);
 }
 
+function node(tag, ...children) {
+  const element = document.createElementNS(NAMESPACE, tag);
+  element.append(...children);
+  return element;
+}
+
 /** The notation of `parse` as MathML. */
 export function maths(source) {
-  const node = (tag, ...children) => {
-    const element = document.createElementNS(NAMESPACE, tag);
-    element.append(...children);
-    return element;
-  };
   const row = (nodes) => node("mrow", ...nodes.map(written));
   const written = ({ kind, text, sub, sup }) => {
     const base = node(kind, text);
@@ -93,22 +94,28 @@ export function maths(source) {
 }
 
 /**
- * An equation of the server up to its numbers: what comes after the second sign is shown as text, which can be wrapped.
- * @param {string} mathml children of <math>, or all of it
+ * An equation of the server up to its numbers, which are shown as text; in pieces, between which a row may end.
+ * @param {string} mathml children of <math>
+ * @returns {Element[]}
  */
 export function formulaOf(mathml) {
-  const found = bring(mathml.startsWith("<math") ? mathml : `<math>${mathml}</math>`);
-  const signs = found ? [...found.children].filter((child) => child.localName === "mo" && /^[=≈]$/.test(child.textContent)) : [];
+  const whole = bring(`<math>${mathml}</math>`);
+  if (whole === null) return [];
+  const signs = [...whole.children].filter((child) => child.localName === "mo" && /^[=≈]$/.test(child.textContent));
   if (signs.length > 1) {
-    while (found.lastElementChild !== signs[1]) found.lastElementChild.remove();
+    while (whole.lastElementChild !== signs[1]) whole.lastElementChild.remove();
     signs[1].remove();
   }
-  return found;
+  // a browser breaks between two formulas, but never within one: each term of a sum is one
+  const terms = [...(whole.lastElementChild?.children ?? [])];
+  const isSum = terms.length > 1 && terms.slice(1).every((term) => /^[+−]$/.test(term.firstElementChild?.textContent ?? ""));
+  if (whole.lastElementChild?.localName !== "mrow" || !isSum) return [whole];
+  return [whole, ...terms.slice(1).map((term) => node("math", term))];
 }
 
 const raised = (text) => text.replace(/[0-9()]/g, (sign) => "⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾"["0123456789()".indexOf(sign)]);
 
-/** Lets the symbols of a formula lead to what they name. @param {{text: string, target: object}[]} refs of the server */
+/** Lets the symbols within an element lead to what they name. @param {{text: string, target: object}[]} refs of the server */
 export function link(formula, refs, current, go) {
   const targets = new Map(refs.map(({ text, target }) => [text, target]));
   for (const symbol of formula.querySelectorAll("msubsup")) {

@@ -44,7 +44,7 @@ export function mount(root, { store, send }) {
     make(
       "div",
       { class: "rg-both-numbers" },
-      make("table", {}, make("caption", { class: "rg-hidden" }, "Numbers of both runs"), head("", ...NUMBERS.map(([title]) => title)), make("tbody", {}, ...rows)),
+      make("table", {}, make("caption", { class: "rg-hidden" }, "Numbers of both runs"), head("run", ...NUMBERS.map(([title]) => title)), make("tbody", {}, ...rows)),
       form,
     ),
     make("div", { class: "rg-both-settings" }, settings, none),

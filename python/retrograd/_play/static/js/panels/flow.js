@@ -20,7 +20,7 @@ export function mount(root, { store }) {
   const told = make("p", { class: "rg-soft rg-small-text" });
   body.append(
     verdict,
-    make("p", { class: "rg-soft rg-small-text" }, "The last layer first, as backward goes. Bars are powers of ten, from 1e-8 to 100; the line stands at 1e-3, the thin mark where the bar was before."),
+    make("p", { class: "rg-soft rg-small-text" }, "The last layer first, as backward goes. Bars are powers of ten, from 10⁻⁸ to 10²; the line within stands at 10⁻³, the mark at the end where the bar was before."),
     list,
     make("h3", {}, "RMS ∂L/∂W over time"),
     make("div", { class: "rg-strip-box" }, strip),

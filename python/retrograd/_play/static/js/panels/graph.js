@@ -3,6 +3,8 @@
 import { bodyOf, button, make, setText, whileSeen } from "../elements.js";
 import { bring } from "../maths.js";
 
+const READABLE = 0.8; // CSS pixels for each unit of the picture, at which its text can be read
+
 /** @param {HTMLElement} root @param {{store: import("../store.js").Store, send: Function}} context */
 export function mount(root, { store, send }) {
   const body = bodyOf(root);
@@ -43,6 +45,30 @@ export function mount(root, { store, send }) {
     look();
   }
 
+  /** All of it where that can be read, else its beginning. */
+  function begin() {
+    fit();
+    const { clientWidth: width, clientHeight: height } = picture;
+    const scale = Math.min(width / whole.width, height / whole.height);
+    if (scale < READABLE) Object.assign(view, { width: width / READABLE, height: height / READABLE });
+    look();
+  }
+
+  const large = make("dialog", { class: "rg-dialog rg-large-graph", "aria-label": "Computation graph" });
+  large.addEventListener("close", () => {
+    body.prepend(tools, stage);
+    enlarge.hidden = false;
+    begin();
+    enlarge.focus();
+  });
+  const enlarge = button("Whole window", () => {
+    large.append(tools, stage);
+    large.showModal();
+    enlarge.hidden = true;
+    begin();
+    stage.focus();
+  });
+
   const refresh = whileSeen(body, 500, async () => {
     const found = await send("graph");
     if (found.svg) show(found);
@@ -64,7 +90,7 @@ export function mount(root, { store, send }) {
     for (const name of ["width", "height"]) picture.removeAttribute(name);
     stage.replaceChildren(picture);
     if (same) look();
-    else fit();
+    else begin();
     setText(told, found.text ?? picture.querySelector("desc")?.textContent ?? "");
   }
 
@@ -109,8 +135,10 @@ export function mount(root, { store, send }) {
     button("+", () => zoom(1.25), { "aria-label": "Larger" }),
     button("−", () => zoom(0.8), { "aria-label": "Smaller" }),
     button("Fit", fit, { "aria-label": "Show all of the graph" }),
+    enlarge,
+    button("Close", () => large.close(), { class: "rg-button rg-large-close" }),
   );
-  body.append(tools, stage, told);
+  body.append(tools, stage, told, large);
   store.on("state", (state) => state.lane === 0 && !state.playing && refresh());
   store.on("tab", (tab) => tab === "graph" && refresh());
 }

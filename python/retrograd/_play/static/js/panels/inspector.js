@@ -32,7 +32,12 @@ export function mount(root, { store, send }) {
     make("span", { class: "rg-copies" }, "copy as ", ...copies),
     check,
   );
-  const picker = pickerOf(store);
+  let picked = false; // by the selects: what was there before was but passed through
+  const picker = pickerOf((target) => {
+    picked = true;
+    store.select(target);
+    picked = false;
+  });
   let lane = 0;
   const lanes = choice("run", [["0", "A"], ["1", "B"]], (value) => {
     lane = Number(value);
@@ -53,6 +58,7 @@ export function mount(root, { store, send }) {
 
   function select(target) {
     if (target !== null) {
+      if (picked) trail = trail.slice(0, -1);
       trail = [...trail.filter((one) => keyOf(one) !== keyOf(target)), target].slice(-TRAIL);
     }
     checking.replaceChildren();
@@ -93,6 +99,7 @@ export function mount(root, { store, send }) {
     detail.blocks.forEach((block, k) => place(block, k, detail));
     while (blocks.children.length > detail.blocks.length) blocks.lastChild.remove();
     sections.length = detail.blocks.length;
+    reach();
     const stale = detail.weights_step < detail.step;
     setText(stamp, `step ${detail.step}${stale ? `; z, a and δ are of step ${detail.weights_step}, before this update` : ""}`);
     setAttribute(stamp, "data-stale", stale ? "" : null);
@@ -119,6 +126,13 @@ export function mount(root, { store, send }) {
     for (const { element } of section.rows.splice(block.lines.length)) element.remove();
   }
 
+  /** A formula that does not fit can be scrolled, and so must be reached by keyboard. */
+  function reach() {
+    for (const formula of blocks.querySelectorAll(".rg-formula")) {
+      setAttribute(formula, "tabindex", formula.scrollWidth > formula.clientWidth ? 0 : null);
+    }
+  }
+
   async function checkGradient() {
     const { target } = store;
     if (target === null || check.hidden) return;
@@ -143,6 +157,7 @@ export function mount(root, { store, send }) {
     checking.scrollIntoView({ block: "nearest" });
   }
 
+  new ResizeObserver(reach).observe(blocks);
   store.on("target", select);
   store.on("hello", subscribe);
   store.on("spec", (spec) => {
@@ -183,9 +198,9 @@ function lineOf() {
     show(line, exact, linked) {
       const key = line.symbol + line.formula;
       if (key !== before) {
-        const maths = line.mathml ? formulaOf(line.mathml) : null;
-        formula.replaceChildren(maths ?? [line.symbol, line.formula].filter(Boolean).join(" = "));
-        if (maths) linked(maths);
+        const maths = formulaOf(line.mathml ?? "");
+        formula.replaceChildren(...(maths.length ? maths.flatMap((piece) => [piece, " "]) : [[line.symbol, line.formula].filter(Boolean).join(" = ")]));
+        linked(formula);
       }
       before = key;
       const texts = shown(line, exact);
@@ -237,47 +252,47 @@ function neighbours(target, layers, go) {
 }
 
 /** Choosing a target without the picture: by kind and numbers. */
-function pickerOf(store) {
+function pickerOf(select) {
   const element = make("span", { class: "rg-picker" });
   const kinds = [["", "nothing"], ["unit", "unit"], ["weight", "weight"], ["bias", "bias"], ["layer", "layer"], ["loss", "loss"]];
   const parts = { kind: choice("show", kinds, go) };
   for (const name of ["layer", "unit", "input"]) parts[name] = choice(name, [], go);
   element.append(...Object.values(parts));
-  const select = (name) => parts[name].lastChild;
+  const list = (name) => parts[name].lastChild;
   let sizes = [];
 
-  function options(name, first, count, chosen) {
-    const list = select(name);
+  function fill(name, first, count, chosen) {
+    const options = list(name);
     const key = `${first}.${count}`;
-    if (list.dataset.key !== key) {
-      list.dataset.key = key;
-      list.replaceChildren(...Array.from({ length: count }, (_, k) => make("option", { value: first + k }, String(first + k))));
+    if (options.dataset.key !== key) {
+      options.dataset.key = key;
+      options.replaceChildren(...Array.from({ length: count }, (_, k) => make("option", { value: first + k }, String(first + k))));
     }
-    list.value = String(Math.min(Math.max(chosen, first), first + count - 1));
+    options.value = String(Math.min(Math.max(chosen, first), first + count - 1));
   }
 
   function show(target) {
     const kind = target?.kind ?? "";
-    select("kind").value = kind;
+    list("kind").value = kind;
     const used = { unit: ["layer", "unit"], weight: ["layer", "unit", "input"], bias: ["layer", "unit"], layer: ["layer"] }[kind] ?? [];
     for (const name of ["layer", "unit", "input"]) parts[name].hidden = !used.includes(name);
     if (sizes.length < 2) return;
     const first = kind === "unit" && target.layer === 0 ? 0 : 1;
-    options("layer", first, sizes.length - first, target?.layer ?? 1);
-    const layer = Number(select("layer").value);
-    options("unit", 1, sizes[layer], (target?.unit ?? 0) + 1);
-    options("input", 1, sizes[layer - 1] ?? 1, (target?.input ?? 0) + 1);
+    fill("layer", first, sizes.length - first, target?.layer ?? 1);
+    const layer = Number(list("layer").value);
+    fill("unit", 1, sizes[layer], (target?.unit ?? 0) + 1);
+    fill("input", 1, sizes[layer - 1] ?? 1, (target?.input ?? 0) + 1);
   }
 
   function go() {
-    const kind = select("kind").value;
-    if (kind === "") return store.select(null);
-    if (kind === "loss") return store.select({ kind });
-    const layer = Math.max(1, Math.min(Number(select("layer").value) || 1, sizes.length - 1));
+    const kind = list("kind").value;
+    if (kind === "") return select(null);
+    if (kind === "loss") return select({ kind });
+    const layer = Math.max(1, Math.min(Number(list("layer").value) || 1, sizes.length - 1));
     const target = { kind, layer };
-    if (kind !== "layer") target.unit = Math.min(Number(select("unit").value) || 1, sizes[layer]) - 1;
-    if (kind === "weight") target.input = Math.min(Number(select("input").value) || 1, sizes[layer - 1]) - 1;
-    store.select(target);
+    if (kind !== "layer") target.unit = Math.min(Number(list("unit").value) || 1, sizes[layer]) - 1;
+    if (kind === "weight") target.input = Math.min(Number(list("input").value) || 1, sizes[layer - 1]) - 1;
+    select(target);
   }
 
   return {

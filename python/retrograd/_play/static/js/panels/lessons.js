@@ -72,8 +72,13 @@ function stripOf({ store, send }) {
 
   const end = () => {
     ended = true;
-    element.hidden = true;
+    appear(false);
   };
+
+  function appear(on) {
+    element.hidden = !on;
+    document.body.classList.toggle("rg-in-lesson", on);
+  }
 
   function turn(by) {
     page = Math.min(Math.max(page + by, 0), reached);
@@ -107,7 +112,7 @@ function stripOf({ store, send }) {
     if (spec.lane !== 0) return;
     const other = spec.lesson?.id !== lesson?.id || spec.lesson?.cure !== lesson?.cure;
     lesson = spec.lesson ?? null;
-    element.hidden = ended || lesson === null;
+    appear(!ended && lesson !== null);
     if (lesson === null || !other) return;
     reached = page = 0;
     cures.replaceChildren(make("span", { class: "rg-soft" }, "Try:"), ...(lesson.cures ?? []).map(({ label }, cure) => button(label, () => send("lesson", { id: spec.lesson.id, cure }), { "aria-pressed": cure === spec.lesson.cure })));

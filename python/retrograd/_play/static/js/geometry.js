@@ -5,7 +5,7 @@ const MOST_UNITS = 32; // of a layer; more are drawn as a strip
 const CELL = 24; // pixels of the grid edges are looked up in
 
 /** @typedef {{x: number, y: number, r: number}} Unit */
-/** @typedef {{layer: number, x: number, count: number, strip: boolean, units: Unit[], top: number, bottom: number}} Column */
+/** @typedef {{layer: number, x: number, count: number, strip: boolean, units: Unit[], pitch: number, top: number, bottom: number}} Column */
 /** @typedef {{layer: number, matrix: boolean, x: number, y: number, width: number, height: number}} Pair */
 
 /**
@@ -13,21 +13,22 @@ const CELL = 24; // pixels of the grid edges are looked up in
  * @param {{width: number, height: number, spacing?: number, gap?: number, edge?: number}} room what there is; spacing and gap are least distances
  * @returns {{width: number, height: number, columns: Column[], pairs: Pair[]}}
  */
-export function placeNetwork(layers, { width, height, spacing = 22, gap = 56, edge = 46 }) {
+export function placeNetwork(layers, { width, height, spacing = 22, gap = 56, edge = 62 }) {
   const counts = layers.length ? [layers[0].inputs, ...layers.map((layer) => layer.units)] : [];
   const strips = counts.map((count) => count > MOST_UNITS);
   const tallest = Math.max(1, ...counts.filter((_, k) => !strips[k]));
   const full = { width: Math.max(width, 2 * edge + gap * (counts.length - 1)), height: Math.max(height, tallest * spacing + 16) };
   const distance = counts.length > 1 ? (full.width - 2 * edge) / (counts.length - 1) : 0;
   const pitch = Math.min(64, (full.height - 8) / tallest);
-  const r = Math.max(7, Math.min(20, pitch * 0.4, distance * 0.26 || 20));
+  const texts = pitch >= 46 ? (pitch - 17) / 2 : pitch * 0.4; // a line of text fits below where there is room
+  const r = Math.max(7, Math.min(20, texts, distance * 0.26 || 20));
   const columns = counts.map((count, layer) => {
     const x = edge + distance * layer;
     const own = Math.min(64, (full.height - 8) / Math.max(1, count));
     const first = full.height / 2 - (own * (count - 1)) / 2;
     const units = strips[layer] ? [] : Array.from({ length: count }, (_, k) => ({ x, y: first + own * k, r }));
     const reach = strips[layer] ? full.height / 2 - 12 : (own * (count - 1)) / 2 + r;
-    return { layer, x, count, strip: strips[layer], units, top: full.height / 2 - reach, bottom: full.height / 2 + reach };
+    return { layer, x, count, strip: strips[layer], units, pitch: own, top: full.height / 2 - reach, bottom: full.height / 2 + reach };
   });
   const pairs = layers.map((_, k) => {
     const [left, right] = [columns[k], columns[k + 1]];

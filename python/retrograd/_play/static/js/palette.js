@@ -42,6 +42,16 @@ function ramp(pair, mid) {
   return steps;
 }
 
+function levelOf(share) {
+  return LEVELS + Math.round(Math.max(-1, Math.min(1, share || 0)) * LEVELS);
+}
+
+/** Black or white, by the relative luminance of the ground (WCAG 2): one of the two always reaches 4.5 to 1. */
+function textOn(css) {
+  const [r, g, b] = css.match(/\d+/g).map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000000" : "#ffffff";
+}
+
 /** What panels draw with, for one scheme. */
 export class Palette {
   /** @param {"light"|"dark"} name */
@@ -49,19 +59,17 @@ export class Palette {
     this.name = name;
     Object.assign(this, SCHEMES[name]);
     this.ramps = { forward: ramp(this.forward, this.mid), backward: ramp(this.backward, this.mid) };
+    this.texts = { forward: this.ramps.forward.map(textOn), backward: this.ramps.backward.map(textOn) };
   }
 
   /** The colour of a value. @param {"forward"|"backward"} pair  @param {number} share value over scale, -1 to 1 */
   fill(pair, share) {
-    if (Number.isNaN(share)) return this.mid;
-    return this.ramps[pair][LEVELS + Math.round(Math.max(-1, Math.min(1, share)) * LEVELS)];
+    return this.ramps[pair][levelOf(share)];
   }
 
-  /** Whether white reads better than ink on the fill. */
+  /** What is read best on that colour. */
   onFill(pair, share) {
-    const strong = Math.abs(share) > 0.55;
-    if (this.name === "light") return strong ? "#ffffff" : this.ink;
-    return strong ? "#10131a" : this.ink;
+    return this.texts[pair][levelOf(share)];
   }
 
   /** The colour of a class. @param {number} count how many there are */

@@ -44,7 +44,7 @@ export class Scale {
   /** Take in what is to be shown; true where the scale is another one now. @param {number} magnitude */
   fit(magnitude) {
     const wanted = Math.max(magnitude, this.least);
-    if (this.value > 0 && wanted <= this.value && wanted > this.value / 8) return false;
+    if (this.value > 0 && wanted <= this.value && wanted > this.value / 4) return false;
     const { value, label } = snapUp(wanted);
     if (value === this.value) return false;
     this.value = value;

@@ -1,12 +1,14 @@
 // Small maps in place of the fills: what each neuron answers over the plane.
 
+import { linked } from "./units.js";
+
 let atlas = null;
 let drawn = { grid: null, scheme: "" };
 
 /**
  * @param {CanvasRenderingContext2D} context  @param {object} plan  @param {Uint8Array} grid  @param {object} of spec.grid
  */
-export function drawMaps(context, plan, grid, of, palette, top) {
+export function drawMaps(context, plan, grid, of, palette, { top, shown }) {
   const side = of.small_size;
   const first = of.maps * of.size * of.size;
   if (drawn.grid !== grid || drawn.scheme !== palette.name) {
@@ -21,6 +23,7 @@ export function drawMaps(context, plan, grid, of, palette, top) {
       if (!place) continue;
       const { x, y, r } = place;
       context.save();
+      if (shown && !linked(column.layer, k, shown)) context.globalAlpha = 0.35;
       context.beginPath();
       context.arc(x, y + top, r, 0, 2 * Math.PI);
       context.clip();

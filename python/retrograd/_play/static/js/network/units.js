@@ -38,7 +38,7 @@ export class Units {
     this.plan = plan;
     this.count = count;
     this.groups = plan.columns.map((column) =>
-      column.units.map((place, unit) => this.group(column, place, unit, { count, roomy: column.count <= 8 && plan.height / column.count > 52 })),
+      column.units.map((place, unit) => this.group(column, place, unit, { count, roomy: column.pitch - 2 * place.r >= 16 })),
     );
     const parts = this.groups.flatMap((row) => row.map((group) => group.root));
     this.root.replaceChildren(...parts);
@@ -118,7 +118,7 @@ export class Units {
       for (const [unit, { parts, inside }] of row.entries()) {
         const pair = mode === "delta" ? "backward" : "forward";
         const share = values ? values[unit] / (mode === "delta" ? scales.delta : scales.value) : 0;
-        setAttribute(parts.fill, "fill", mode === "map" ? "transparent" : palette.fill(pair, mode === "delta" ? share * 0.5 : share));
+        setAttribute(parts.fill, "fill", mode === "map" && layer > 0 ? "transparent" : palette.fill(pair, mode === "delta" ? share * 0.5 : share));
         if (inside) setAttribute(parts.value, "fill", mode === "delta" ? palette.ink : palette.onFill(pair, share));
         const ring = deltas ? Math.max(-1, Math.min(1, deltas[unit] / scales.delta)) || 0 : 0;
         const level = Math.round(Math.abs(ring) * 8) / 8;
@@ -138,7 +138,7 @@ export class Units {
       for (const [unit, { root, parts, inside, roomy }] of row.entries()) {
         const own = layer === 0 && shown !== "a" ? "" : (state.units[shown]?.[layer]?.[unit] ?? "");
         const delta = state.units.delta?.[layer]?.[unit];
-        setText(parts.value, inside && mode !== "map" ? own : "");
+        setText(parts.value, inside && (mode !== "map" || layer === 0) ? own : "");
         setText(parts.below, roomy && layer > 0 ? (mode === "delta" ? `a ${state.units.a?.[layer]?.[unit] ?? ""}` : `δ ${delta ?? ""}`) : "");
         const stuck = state.units.state?.[layer]?.[unit] ?? "";
         setText(parts.mark, ICONS[stuck] ?? "");
@@ -183,7 +183,8 @@ function targetOf(layer, unit) {
   return { kind: "unit", layer, unit };
 }
 
-function linked(layer, unit, target) {
+/** Whether a neuron belongs to what is looked at. */
+export function linked(layer, unit, target) {
   switch (target?.kind) {
     case "unit":
       return Math.abs(layer - target.layer) === 1 || (layer === target.layer && unit === target.unit);

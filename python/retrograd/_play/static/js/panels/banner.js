@@ -105,7 +105,7 @@ function divergence(event, store, send) {
     },
   };
   const actions = config && config.lr !== null ? [rewind, slower] : [rewind];
-  return { kind: "bad", title: `Diverged at step ${event.step}`, text: event.text, actions };
+  return { kind: "bad", title: "Training diverged", text: event.text, actions };
 }
 
 /** One line, always in its place: the verdict with its remedy, or what to do next. */

@@ -29,12 +29,14 @@ export function mount(root, { store, send }) {
     onChange: (value) => send("speed", value === "phase" ? { unit: "phase", n: 1 } : { unit: "steps", n: Number(value) }),
   });
   const stripe = phaseStripe();
+  const epoch = el("dd", { class: "rg-epoch-bar", "aria-hidden": "true" }); // how far the present one is
   const readings = el("dl", { class: "rg-readings", "aria-label": "Readings" });
   const values = new Map();
   for (const [key, label] of READINGS) {
     const value = el("dd", {}, ["–"]);
     values.set(key, value);
-    readings.append(el("div", { "data-reading": key }, [el("dt", {}, [label]), value]));
+    const bar = key === "epoch" ? [epoch] : [];
+    readings.append(el("div", { "data-reading": key }, [el("dt", {}, [label]), value, ...bar]));
   }
   const engine = el("p", { class: "rg-engine" });
   const link = el("p", { class: "rg-link", "data-status": "connecting" }, ["connecting"]);
@@ -67,6 +69,7 @@ export function mount(root, { store, send }) {
     if (state.lane !== 0) return;
     for (const [key, value] of values) setText(value, state.text[key] ?? "–");
     stripe.show(state);
+    epoch.style.setProperty("--share", String(state.epoch % 1));
     if (state.speed) speed.set(state.speed.unit === "phase" ? "phase" : String(state.speed.n));
     buttons.show(state);
     buttons.enable(store);
@@ -133,7 +136,7 @@ export function stepBack(send, state) {
   if (inside || state.step > 0) send("seek", { step: inside ? state.step : state.step - 1 });
 }
 
-/** The four phases of a step, those of backward layer by layer, and how far the epoch is. */
+/** The four phases of a step, those of backward layer by layer. */
 function phaseStripe() {
   const layers = el("span", { class: "rg-chips" });
   const items = PHASES.map((name, k) => {
@@ -141,8 +144,7 @@ function phaseStripe() {
     if (k === 2) children.push(layers);
     return el("li", { "data-phase": String(k + 1) }, children);
   });
-  const epoch = el("span", { class: "rg-epoch-bar", "aria-hidden": "true" });
-  const root = el("div", { class: "rg-phases" }, [el("ol", { "aria-label": "Phases of a step" }, items), epoch]);
+  const root = el("div", { class: "rg-phases" }, [el("ol", { "aria-label": "Phases of a step" }, items)]);
   return {
     root,
     layers(count) {
@@ -163,7 +165,6 @@ function phaseStripe() {
         chip.toggleAttribute("data-now", state.phase === 3 && layer === state.phase_layer);
         chip.toggleAttribute("data-done", state.phase === 4 || (state.phase === 3 && layer > state.phase_layer));
       }
-      epoch.style.setProperty("--share", String(state.epoch % 1));
     },
   };
 }

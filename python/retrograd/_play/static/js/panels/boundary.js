@@ -11,7 +11,7 @@ const KEY_STEP = 0.04; // of the side, for the cursor of the keyboard
 export function mount(root, { store, send }) {
   const parts = build(root, store, send);
   const { canvas, frame: box } = parts;
-  const state = { side: 0, cursor: null, focus: null };
+  const state = { side: 0, cursor: null, focus: null, specs: 0 };
 
   const spec = () => store.lane(0).spec;
   const drawing = () => typeof store.view.draw === "number";
@@ -25,7 +25,17 @@ export function mount(root, { store, send }) {
     context.clearRect(0, 0, state.side, state.side);
     if (!now.grid) return;
     if (lane().grid) drawMap(context, now, lane().grid, colours, state, parts.smooth.checked);
-    drawPoints(context, now, colours, state.side, { test: parts.test.checked, focus: state.focus ?? now.focus });
+    const options = { test: parts.test.checked, focus: state.focus ?? now.focus };
+    const key = JSON.stringify([now.rev, state.specs, state.side, colours.name, options, window.devicePixelRatio]);
+    if (state.marksKey !== key) {
+      // samples stay where they are: they are painted once, the map under them many times a second
+      state.marks ??= document.createElement("canvas");
+      const marks = fit(state.marks, state.side, state.side);
+      marks.clearRect(0, 0, state.side, state.side);
+      drawPoints(marks, now, colours, state.side, options);
+      state.marksKey = key;
+    }
+    context.drawImage(state.marks, 0, 0, state.side, state.side);
     if (state.cursor) drawCursor(context, state.cursor, state.side, colours, drawing());
   };
   const redraw = onceAFrame(draw);
@@ -38,6 +48,7 @@ export function mount(root, { store, send }) {
   });
   store.on("spec", (message) => {
     if (message.lane !== 0) return;
+    state.specs += 1;
     parts.show(message, store.hello);
     redraw();
   });
@@ -155,9 +166,15 @@ function pointColour(spec, value, count, colours) {
   return colours.fill("forward", (2 * (value - low)) / (high - low) - 1);
 }
 
+/** A stroke that is seen on any ground: in ink, with a border of its opposite. */
+function pair(colours, wide, narrow) {
+  const ends = colours.name === "dark" ? ["#10131a", "#ffffff"] : ["#ffffff", colours.ink];
+  return [[ends[0], wide], [ends[1], narrow]];
+}
+
 /** The focus sample: a cross of four strokes around it. */
 function drawFocus(context, [x, y], colours) {
-  for (const [colour, width] of [["#ffffff", 4.6], [colours.name === "dark" ? "#10131a" : colours.ink, 2.2]]) {
+  for (const [colour, width] of pair(colours, 4.6, 2.2)) {
     context.strokeStyle = colour;
     context.lineWidth = width;
     context.beginPath();
@@ -172,7 +189,7 @@ function drawFocus(context, [x, y], colours) {
 function drawCursor(context, [u, v], side, colours, drawing) {
   const [x, y] = [u * side, v * side];
   context.setLineDash(drawing ? [] : [3, 3]);
-  for (const [colour, width] of [["#ffffff", 3], [colours.name === "dark" ? "#10131a" : colours.ink, 1.4]]) {
+  for (const [colour, width] of pair(colours, 3, 1.4)) {
     context.strokeStyle = colour;
     context.lineWidth = width;
     context.beginPath();

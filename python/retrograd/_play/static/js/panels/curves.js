@@ -169,6 +169,7 @@ function lossAxis(context, runs, { top, bottom }, { log, colours }, width) {
     if (low === high) low /= 10;
   } else {
     low = Math.min(0, low);
+    high = Math.min(high, 10 * beginning(runs)); // a run that explodes leaves the chart, not the scale
     if (high <= low) high = low + 1;
   }
   const map = log ? (v) => Math.log10(Math.max(v, 1e-300) / low) / Math.log10(high / low) : (v) => (v - low) / (high - low);
@@ -176,6 +177,12 @@ function lossAxis(context, runs, { top, bottom }, { log, colours }, width) {
   const room = Math.max(2, Math.floor((bottom - top) / 26));
   for (const tick of log ? logTicks(low, high, room) : ticks(low, high, room)) gridLine(context, y(tick.value), tick.label, colours, width);
   return y;
+}
+
+/** Where the losses began. */
+function beginning(runs) {
+  const first = runs.map(({ curve }) => Math.abs(curve.loss.find(([, v]) => v !== null)?.[1] ?? 0));
+  return Math.max(...first) || Infinity;
 }
 
 function shareAxis(context, { top, bottom }, { colours }, width) {

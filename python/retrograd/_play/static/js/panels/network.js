@@ -46,7 +46,7 @@ export function mount(root, { store, send }) {
     if (!spec || room.width < 40) return;
     const phone = matchMedia("(max-width: 699.98px)").matches;
     const heads = parts.heads.offsetHeight;
-    plan = placeNetwork(spec.layers, { width: room.width, height: Math.max(150, room.height - heads - STRIP - 4), gap: phone ? 112 : 62 });
+    plan = placeNetwork(spec.layers, { width: room.width, height: Math.max(110, room.height - heads - STRIP - 4), gap: phone ? 112 : 62 });
     laid = layEdges(plan);
     stage.style.setProperty("width", `${plan.width}px`);
     fit(canvas, plan.width, plan.height + STRIP);
@@ -55,8 +55,8 @@ export function mount(root, { store, send }) {
       head.style.setProperty("left", `${plan.columns[Number(head.dataset.layer)].x}px`);
     });
     const distance = plan.columns.length > 1 ? plan.columns[1].x - plan.columns[0].x : 200;
-    parts.heads.style.setProperty("--width", `${Math.min(132, distance - 6)}px`);
-    const narrow = distance < 112;
+    parts.heads.style.setProperty("--width", `${Math.min(168, distance - 6)}px`);
+    const narrow = distance < 152;
     if (parts.heads.hasAttribute("data-narrow") !== narrow) {
       parts.heads.toggleAttribute("data-narrow", narrow);
       return place(); // the heads are of another height now
@@ -82,7 +82,7 @@ export function mount(root, { store, send }) {
       ...{ plan, edges: laid.edges, frame, layers: spec.layers, mode, scale: scales[mode].value },
       ...{ palette: colours, shown, pinned: store.target },
     });
-    if (store.view.units === "map" && grid && spec.grid?.small) drawMaps(context, plan, grid, spec.grid, colours, STRIP);
+    if (store.view.units === "map" && grid && spec.grid?.small) drawMaps(context, plan, grid, spec.grid, colours, { top: STRIP, shown });
     units.paint(frame, store.view.units, { value: scales.value.value, delta: scales.delta.value }, colours);
     if (changed) legend();
   };
@@ -223,15 +223,13 @@ function build(root, store, send) {
     el("div", { class: "rg-head" }, [
       title,
       el("div", { class: "rg-options" }, [
-        el("span", { class: "rg-label", "aria-hidden": "true" }, ["edges"]),
-        edges.root,
-        el("span", { class: "rg-label", "aria-hidden": "true" }, ["neurons"]),
-        unit.root,
+        el("span", { class: "rg-option" }, [el("span", { class: "rg-label", "aria-hidden": "true" }, ["edges"]), edges.root]),
+        el("span", { class: "rg-option" }, [el("span", { class: "rg-label", "aria-hidden": "true" }, ["neurons"]), unit.root]),
         layers.root,
       ]),
     ]),
     scroll,
-    el("div", { class: "rg-below-net" }, [note, legend.root]),
+    el("div", { class: "rg-below-net" }, [note, marksOf(), legend.root]),
   );
   const headers = new Heads(heads, store, send);
   return {
@@ -250,8 +248,10 @@ function build(root, store, send) {
     },
     write(state) {
       const stale = state.stale ? " · computed before this update" : "";
-      setText(note, `sample ${state.focus.index ?? ""}: x = (${state.focus.x}), y = ${state.focus.y}, ŷ = ${state.focus.yhat}${stale}`);
-      setAttribute(note, "title", note.textContent);
+      const { index, x, y, yhat } = state.focus;
+      const [input, output] = [state.units.a?.[0], state.units.a?.at(-1)].map((row) => row?.join(", ") ?? "");
+      setText(note, `sample ${index}: x = (${input}), y = ${y}, output ${output}${stale}`);
+      setAttribute(note, "title", `x = (${x}), y = ${y}, ŷ = ${yhat}`);
     },
   };
 }
@@ -310,7 +310,7 @@ class Heads {
     const select = el("select", { "aria-label": `Activation of ${layerName(k + 1, spec.layers.length)}`, "data-keep": `s${k}` },
       names.map((name) => el("option", { value: name }, [name.replaceAll("_", " ")])));
     select.value = hidden ? spec.config.activations[k] : spec.config.output;
-    if (!hidden && spec.config.output === "auto") select.options[select.selectedIndex].text = `auto: ${layer.activation}`;
+    if (!hidden && spec.config.output === "auto") select.options[select.selectedIndex].text = `${layer.activation} (auto)`;
     select.addEventListener("change", () => this.send("set", { path, value: select.value }).catch(() => (select.value = spec.config[path] ?? spec.config.activations[k])));
     return hidden ? [select, this.stepper(k, layer.units, spec, hello)] : [select];
   }
@@ -333,7 +333,13 @@ class Heads {
 
 const count = (n, word) => (n === 1 ? `1 ${word}` : `${n} ${word}s`);
 
-/** What lines, fills, rings and letters mean, with the scale of each. */
+/** The letters at a neuron that is stuck. */
+function marksOf() {
+  const marks = [["S", "saturated"], ["∅", "dead"], ["!", "not finite"]];
+  return el("p", { class: "rg-legend-marks", "aria-hidden": "true" }, marks.map(([mark, word]) => el("span", {}, [el("b", {}, [mark]), word])));
+}
+
+/** What lines, fills and rings mean, with the scale of each. */
 function legendOf() {
   const line = (kind) => svg("svg", { class: `rg-legend-line ${kind}`, width: 30, height: 10, "aria-hidden": "true" }, [svg("path", { d: "M1 5h28" })]);
   const dot = (kind) => svg("svg", { class: `rg-legend-dot ${kind}`, width: 16, height: 16, "aria-hidden": "true" }, [svg("circle", { cx: 8, cy: 8, r: 5.5 })]);
@@ -342,14 +348,13 @@ function legendOf() {
     el("li", { class: "rg-legend-edges" }, [line("rg-negative"), "−", line("rg-positive"), "+", edge]),
     el("li", { class: "rg-legend-fill" }, [dot("rg-negative"), "−", dot("rg-positive"), "+", fill]),
     el("li", { class: "rg-legend-ring" }, [dot("rg-negative"), "−", dot("rg-positive"), "+", ring]),
-    el("li", { class: "rg-legend-marks" }, [el("b", {}, ["S"]), "saturated", el("b", {}, ["∅"]), "dead", el("b", {}, ["!"]), "NaN"]),
   ]);
   return {
     root,
     show(view, scales) {
       root.dataset.edges = view.edges;
       root.dataset.units = view.units;
-      const of = (scale) => (scale.value ? scale.label : "–");
+      const of = (scale) => (scale.value && scale.label !== "0" ? scale.label : "–");
       setText(edge, `${view.edges}, full width = ${of(scales[view.edges])}`);
       setText(fill, view.units === "map" ? "a over the plane" : view.units === "delta" ? "δ, weak" : `${view.units}, full colour = ${of(scales.value)}`);
       setText(ring, `ring: δ, full = ${of(scales.delta)}`);

@@ -22,6 +22,24 @@ const GROUPS = [
     ],
   },
   {
+    title: "Training",
+    fields: [
+      { path: "lr", label: "learning rate" },
+      { path: "batch_size", label: "batch size" },
+      { path: "loss", label: "loss", choices: "losses", structure: true },
+      { path: "optimizer", label: "optimizer", choices: "optimizers" },
+      { path: "momentum", label: "momentum", when: (c) => ["sgd", "rmsprop"].includes(c.optimizer) },
+      { path: "beta1", label: "β₁", when: (c) => BETAS.includes(c.optimizer) },
+      { path: "beta2", label: "β₂", when: (c) => BETAS.includes(c.optimizer) },
+      { path: "l1", label: "L1 penalty" },
+      { path: "l2", label: "L2 penalty" },
+      { path: "clip_norm", label: "clip norm", empty: "off" },
+      { path: "seed", label: "seed" },
+      { path: "stop_epoch", label: "stop at epoch", empty: "never" },
+      { path: "stop_loss", label: "stop at loss", empty: "never" },
+    ],
+  },
+  {
     title: "Network",
     fields: [
       { path: "hidden", label: "hidden units", title: "Units of each hidden layer, such as 4, 3; none: no hidden layer", list: true, structure: true },
@@ -30,24 +48,6 @@ const GROUPS = [
       { path: "init", label: "initialisation", choices: "initialisers", structure: true },
       { path: "init_scale", label: "initial scale", title: "A factor for all initial weights", structure: true },
       { path: "dropout", label: "dropout", range: [0, 0.9, 0.05], structure: true },
-    ],
-  },
-  {
-    title: "Training",
-    fields: [
-      { path: "loss", label: "loss", choices: "losses", structure: true },
-      { path: "optimizer", label: "optimizer", choices: "optimizers" },
-      { path: "lr", label: "learning rate" },
-      { path: "momentum", label: "momentum", when: (c) => ["sgd", "rmsprop"].includes(c.optimizer) },
-      { path: "beta1", label: "β₁", when: (c) => BETAS.includes(c.optimizer) },
-      { path: "beta2", label: "β₂", when: (c) => BETAS.includes(c.optimizer) },
-      { path: "batch_size", label: "batch size" },
-      { path: "l1", label: "L1 penalty" },
-      { path: "l2", label: "L2 penalty" },
-      { path: "clip_norm", label: "clip norm", empty: "off" },
-      { path: "seed", label: "seed" },
-      { path: "stop_epoch", label: "stop at epoch", empty: "never" },
-      { path: "stop_loss", label: "stop at loss", empty: "never" },
     ],
   },
 ];
@@ -264,7 +264,7 @@ function ownData({ store, send }) {
 function lessonField({ send }) {
   const select = el("select", { id: "rg-set-lesson" });
   const root = el("div", { class: "rg-field rg-lesson-field", hidden: true }, [
-    el("label", { for: "rg-set-lesson" }, ["lesson"]),
+    el("label", { for: "rg-set-lesson", class: "rg-hidden" }, ["lesson"]),
     el("span", { class: "rg-control" }, [select]),
   ]);
   select.addEventListener("change", () => select.value && send("lesson", { id: select.value }));
@@ -272,7 +272,7 @@ function lessonField({ send }) {
     root,
     fill(lessons, given) {
       root.hidden = lessons.length === 0 || given;
-      select.replaceChildren(el("option", { value: "" }, ["choose one …"]), ...lessons.map(({ id, title }) => el("option", { value: id }, [title])));
+      select.replaceChildren(el("option", { value: "" }, ["Choose a lesson …"]), ...lessons.map(({ id, title }) => el("option", { value: id }, [title])));
     },
     show(spec) {
       const id = spec.lesson?.id ?? "";

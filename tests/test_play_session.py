@@ -79,17 +79,19 @@ def test_phases_by_message_are_one_step(optimizer: str) -> None:
     assert equal(state(phased.run), state(whole.run))
 
 
-def test_numbers_of_the_old_weights_are_marked() -> None:
-    page = Page(**SMALL)
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_numbers_of_the_old_weights_are_marked(dropout: float) -> None:
+    page = Page(**SMALL, dropout=dropout)
     for _ in range(6):
         page.result("phase")
     now = page.last("state")
     assert (now["phase"], now["step"], now["weights_step"], now["stale"]) == (4, 1, 0, True)
     updated = page.frame()
     assert updated.flags & 8
-    fresh = Page(**SMALL).frame()
+    fresh = Page(**SMALL, dropout=dropout).frame()
     for key in ("z", "a", "delta", "gW"):
-        np.testing.assert_array_equal(updated.tensors[key, 1], fresh.tensors[key, 1])
+        for layer in (1, 2, 3):
+            np.testing.assert_array_equal(updated.tensors[key, layer], fresh.tensors[key, layer])
     np.testing.assert_allclose(
         updated.tensors["W", 1], fresh.tensors["W", 1] + updated.tensors["uW", 1], atol=1e-6
     )
@@ -149,10 +151,12 @@ def test_playing_makes_as_many_steps_as_were_asked_for_with_each_frame() -> None
     assert page.run.step == 10
     page.take(page.session.tick(10.0))
     assert page.run.step == 10  # no frame was taken since
+    assert page.session.rest_s == pytest.approx(1 / 60)
     page.frame()
     page.take(page.session.tick(10.0))
     assert page.run.step == 20
     page.clock.now += 0.2
+    assert page.session.rest_s == 0
     page.take(page.session.tick(10.0))  # nobody looks: it goes on, slowly
     assert page.run.step == 30
     page.result("pause")
@@ -222,6 +226,30 @@ def test_a_slow_page_gets_fewer_maps() -> None:
         counts.append(maps)
     assert counts[0] == 40
     assert counts[1] < 20
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_curve_can_be_put_together_from_its_parts(seed: int) -> None:
+    rng = random.Random(seed)
+    page = Page(**SMALL)
+    for _ in range(40):
+        what = rng.choice(["step", "step", "seek", "phase", "back", "set"])
+        if what == "step":
+            page.result("step", n=rng.randrange(1, 9))
+        elif what == "seek":
+            page.result("seek", step=rng.randrange(page.run.snapshots.last + 1))
+        elif what == "set":
+            page.result("set", path="lr", value=rng.uniform(0.01, 0.3))
+        else:
+            page.result("phase", dir=1 if what == "phase" else -1)
+        loss: dict[int, float] = {}
+        for message in page.messages:
+            if message["t"] == "curve":
+                loss = {} if message["whole"] else loss
+                loss.update((step, value) for step, value in message["loss"])
+        steps = list(page.run.losses.steps)
+        assert list(loss) == steps
+        np.testing.assert_allclose(list(loss.values()), list(page.run.losses.values), rtol=1e-5)
 
 
 # ------------------------------------------------------------------------------------ two side by side
@@ -297,6 +325,7 @@ def test_without_two_classes_nothing_is_trained() -> None:
 
 CSV = {
     "a,b,class\n1,2,red\n3,4,blue\n": ("classes", ["blue", "red"]),
+    "1,a\n2,\ud800\n": ("classes", ["a", "\ud800"]),
     "1;2;3\n4;5;6\n": ("classes", ["3", "6"]),
     "1\t2.5\n2\t3.5\n": ("value", []),
     "x,y\n1,1\n2,2\n3,3\n4,4\n5,5\n6,6\n7,7\n": ("value", []),

@@ -94,7 +94,6 @@ def do_phase(session: Session, lane: int, dir: int) -> Answer:
     else:
         for run in session.runs:
             run.previous_phase()
-        session.whole_curves()
     return _changed(session)
 
 
@@ -131,7 +130,6 @@ def do_seek(session: Session, lane: int, step: int) -> Answer:
     session.pause()
     for run in session.runs:
         run.seek(step)
-    session.whole_curves()
     return _changed(session, {"step": step})
 
 
@@ -158,13 +156,9 @@ def _settings(session: Session, lane: int, values: dict[str, Any]) -> Answer:
         for other in session.runs:
             if other is not run:
                 other.rebuild(other.config.changed(shared))
-    elif run.step < session.runs[0].step or run.snapshots.last < session.runs[-1].snapshots.last:
-        session.whole_curves()
+        return _changed(session, {"rebuilt": True}, spec=True)
     # live settings are part of the spec too
-    answer = {"rebuilt": rebuilt}
-    if rebuilt:
-        return _changed(session, answer, spec=True)
-    return answer, session.told(_lanes(session), spec=True)
+    return {"rebuilt": False}, session.told(_lanes(session), spec=True)
 
 
 def do_edit(

@@ -840,7 +840,7 @@ def other_operations(edits: list[Edit]) -> None:
 
 def plans(edits: list[Edit]) -> None:
     """Who writes a gradient first, who adds, and how long it lives."""
-    at = Place(edits, "plan/plan.cpp", "void Plan::find_gradients(")
+    at = Place(edits, "plan/plan.cpp", "std::vector<bool> reaching(")
     old = "if (node.op->differentiable(i)) reaches[at(node.inputs[i])] = true;"
     stopped = contract("test_row_without_a_derivative[ops.stop_gradient]")
     at("plan, no derivative", old, "reaches[at(node.inputs[i])] = true;", stopped)

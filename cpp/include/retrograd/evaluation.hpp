@@ -1,5 +1,5 @@
-// An expression run for the sake of its numbers: no model, no loss, no batch needed, and every value and every
-// gradient stays readable.
+// An expression run for the sake of its numbers: no model, no loss, no batch needed, and every value and
+// every gradient stays readable.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ namespace retrograd {
 template <class T>
 class Evaluation {
   public:
-    // The graph that `result` reaches. Parameters begin as those of a model of this seed would. Throws GraphError
-    // where the result is a leaf or two nodes have one name.
+    // The graph that `result` reaches. Parameters begin as those of a model of this seed would. Throws
+    // GraphError where the result is a leaf or two nodes have one name.
     explicit Evaluation(const Node& result, std::uint64_t seed = 0);
     ~Evaluation();
     Evaluation(const Evaluation&) = delete;
@@ -30,9 +30,10 @@ class Evaluation {
     // Operations in the order in which backward visits them.
     [[nodiscard]] const std::vector<int>& visits() const;
 
-    // All values. An array for every input (axis 0: samples, as many in each) and placeholder; parameters keep
-    // what they have unless they are among them. Operations run as in prediction: nothing is dropped. Throws
-    // ShapeError, DTypeError or ArgumentError, and StateError where an input or placeholder is missing.
+    // All values. An array for every input (axis 0: samples, as many in each) and placeholder; parameters
+    // keep what they have unless they are among them. Operations run as in prediction: nothing is dropped.
+    // Throws ShapeError, DTypeError or ArgumentError, and StateError where an input or placeholder is
+    // missing.
     void forward(const std::vector<std::pair<int, ArrayView>>& fed);
 
     // All gradients of sum(seed * result): `seed` has the result's shape. Throws StateError before a forward.

@@ -10,8 +10,6 @@ import pytest
 import retrograd as rg
 from play import Page
 
-pytest.importorskip("retrograd._explain")
-
 NAMES = {
     **{name: getattr(math, name) for name in ("exp", "log", "tanh", "erf", "sqrt")},
     "abs": abs,

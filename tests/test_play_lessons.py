@@ -189,7 +189,6 @@ VERDICTS = [
 def test_what_goes_wrong_is_told_with_numbers_and_a_remedy(
     settings: dict[str, Any], steps: int, kind: str | None
 ) -> None:
-    pytest.importorskip("retrograd._diagnose")
     run = Run(Config().changed(settings))
     views = Views(run)
     run.train(steps)

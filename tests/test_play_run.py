@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import retrograd as rg
-from retrograd._play.config import CHOICES, Config, SettingError
+from retrograd._play.config import CHOICES, Config
+from retrograd._play.limits import SettingError
 from retrograd._play.run import BACKWARD, FORWARD, IDLE, LOSS, UPDATE, Given, Run
 from retrograd._play.scenes import given_scene, make_scene
 from retrograd._play.timeline import Curve, Snapshot, Snapshots

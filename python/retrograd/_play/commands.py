@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrograd._play import wire
-from retrograd._play.config import Config, SettingError
+from retrograd._play import details, reports, saving, wire
+from retrograd._play.config import Config
 from retrograd._play.lessons import LESSONS
+from retrograd._play.limits import SettingError
+from retrograd._play.own_data import checked_data, read_csv
 from retrograd._play.run import IDLE
-from retrograd._play.scenes import checked_data, read_csv
-from retrograd._play.views import exact, short
+from retrograd._play.views import Views, exact, short
 from retrograd._play.wire import Refusal
 from retrograd.errors import RetrogradError
 
@@ -308,11 +309,9 @@ def detail(session: Session, lane: int, target: dict[str, Any]) -> dict[str, Any
     run, views = session.runs[lane], session.views[lane]
     blocks: list[dict[str, Any]] = []
     try:
-        from retrograd._play import details
-
         checked_target(session, lane, "target", target)
         blocks = details.blocks(run, views, target)
-    except (Refusal, ImportError):
+    except Refusal:
         pass  # the network has changed, and the target is gone
     look = views.look()
     return {
@@ -329,8 +328,6 @@ def detail(session: Session, lane: int, target: dict[str, Any]) -> dict[str, Any
 
 
 def do_gradcheck(session: Session, lane: int, target: dict[str, Any]) -> Answer:
-    from retrograd._play import details
-
     checked_target(session, lane, "target", target)
     if target["kind"] in ("layer", "loss"):
         raise Refusal("bad_value", "target.kind", "target.kind: expected weight, bias or unit")
@@ -434,14 +431,10 @@ def do_maps(session: Session, lane: int, on: bool) -> Answer:
 
 
 def do_graph(session: Session, lane: int) -> Answer:
-    from retrograd._play import reports
-
     return reports.graph(session.runs[lane], session.views[lane]), []
 
 
 def do_explain(session: Session, lane: int, format: str) -> Answer:
-    from retrograd._play import reports
-
     return reports.explanation(session.runs[lane], session.views[lane], format), []
 
 
@@ -449,8 +442,6 @@ def do_explain(session: Session, lane: int, format: str) -> Answer:
 
 
 def do_fork(session: Session, lane: int) -> Answer:
-    from retrograd._play.views import Views
-
     _trainable(session)
     if len(session.runs) > 1:
         raise Refusal("bad_state", "fork", "fork: there are two runs already; drop one first")
@@ -476,8 +467,6 @@ def do_drop(session: Session, lane: int) -> Answer:
 
 
 def do_save(session: Session, lane: int, kind: str) -> Answer:
-    from retrograd._play import saving
-
     name, mime, content = saving.saved(session, lane, kind)
     blob = {"t": "blob", "id": None, "name": name, "mime": mime, "bytes": len(content)}
     return {"name": name}, [wire.text(blob), wire.BLOB + content]

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from retrograd._core import __version__
 from retrograd._play import commands, wire
-from retrograd._play.config import CHOICES, LIMITS, Config, SettingError
+from retrograd._play.config import CHOICES, Config
 from retrograd._play.lessons import LESSONS
+from retrograd._play.limits import LIMITS, SettingError
 from retrograd._play.run import UPDATE, Given, Run
+from retrograd._play.verdicts import verdict
 from retrograd._play.views import Views, column_texts, short
 from retrograd._play.wire import ProtocolError, Refusal
 from retrograd.errors import RetrogradError
@@ -184,8 +186,6 @@ class Session:
         }
 
     def _state(self, lane: int) -> dict[str, Any]:
-        from retrograd._play.verdicts import verdict
-
         run, views = self.runs[lane], self.views[lane]
         scores = views.scores
         texts = {

@@ -185,7 +185,7 @@ def test_the_graph_is_drawn() -> None:
 
 
 def test_without_formulas_there_are_numbers() -> None:
-    from test_play_session import given
+    from test_play_data import given
 
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(20, 2)), rng.integers(2, size=20).astype(float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import retrograd as rg
 from play import Page, equal, state
 from retrograd._play.config import Config
+from retrograd._play.opening import session_for
 from retrograd._play.run import Given
 from retrograd._play.scenes import given_scene
 
@@ -149,3 +151,81 @@ def test_networks_that_cannot_be_drawn(reason: str) -> None:
         given(net, x, y, "mse")
     expected = "its input has shape" if "conv" in reason else reason
     assert expected in str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------- opening
+
+
+def test_without_anything_it_is_xor() -> None:
+    session = session_for()
+    assert session.runs[0].config == Config()
+    assert session_for(dataset="moons", lr=0.1, hidden=[3]).runs[0].config.hidden == (3,)
+    with pytest.raises(rg.ArgumentError, match="did you mean 'lr'"):
+        session_for(lrr=0.1)
+
+
+def test_data_alone_become_points() -> None:
+    x = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]])
+    assert session_for(x=x, y=np.array([0, 1, 2])).runs[0].scene.classes == ("0", "1", "2")
+    session = session_for(x=x, y=np.array([0.5, 1.0, 2.0]), test_share=0.0)
+    assert session.runs[0].scene.task == "value"
+    np.testing.assert_array_equal(session.runs[0].scene.x, x)
+    with pytest.raises(rg.ArgumentError, match="x came without y"):
+        session_for(x=x)
+
+
+@pytest.mark.parametrize(
+    ("units", "activation", "y", "loss"),
+    [
+        (1, "sigmoid", np.array([0.0, 1.0, 1.0, 0.0]), "binary_cross_entropy"),
+        (1, None, np.array([0, 1, 1, 0]), "binary_cross_entropy"),
+        (1, None, np.array([0.3, 1.0, 2.0, 0.0]), "mean_squared_error"),
+        (3, None, np.array([0, 1, 2, 0]), "cross_entropy"),
+        (3, "softmax", np.eye(3)[[0, 1, 2, 0]], "cross_entropy"),
+        (2, None, np.ones((4, 2)), "mean_squared_error"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_network_with_its_data(units: int, activation: str | None, y: Any, loss: str, dtype: str) -> None:
+    layers = [rg.Input(5), rg.Dense(70, activation="relu"), rg.Dense(units, activation=activation)]
+    net = rg.Sequential(layers, dtype=dtype)
+    x = np.random.default_rng(0).normal(size=(4, 5))
+    session = session_for(net, x, y, batch_size=2, seed=4)
+    opening = [json.loads(text) for text in session.open()]
+    assert opening[0]["dtype"] == dtype
+    assert opening[1]["loss"] == loss
+    assert opening[1]["points"]["x"] == []
+    before = net.flat_parameters.copy()
+    target = {"kind": "unit", "layer": 2, "unit": 0}
+    message = {"t": "cmd", "id": 1, "op": "watch", "args": {"targets": [target]}}
+    detail = json.loads(session.handle(json.dumps(message))[1])
+    assert detail["blocks"][0]["lines"][0]["note"] == "more than 120 numbers add up to it"
+    session.handle('{"t":"cmd","id":2,"op":"step","args":{"n":3}}')
+    assert session.model is net
+    assert not np.array_equal(net.flat_parameters, before)
+    assert session.frame(0) is not None
+
+
+def test_data_that_does_not_fit_a_network() -> None:
+    net = rg.Sequential([rg.Input(2), rg.Dense(3)])
+    x, y = np.zeros((4, 2)), np.array([0, 1, 2, 0])
+    with pytest.raises(rg.ShapeError, match=r"x: expected shape \(batch, 2\)"):
+        session_for(net, np.zeros((4, 3)), y)
+    with pytest.raises(rg.ArgumentError, match="3"):
+        session_for(net, x, np.array([0, 1, 2, 3]))
+    with pytest.raises(rg.ArgumentError, match="a network needs data"):
+        session_for(net)
+    with pytest.raises(rg.ArgumentError, match="unknown name 'hidden'"):
+        session_for(net, x, y, hidden=[3])
+    with pytest.raises(rg.ArgumentError, match="expected a network or nothing, got list"):
+        session_for([3], x, y)  # type: ignore[arg-type]
+
+
+def test_settings_that_do_not_fit_the_other_lane_change_nothing() -> None:
+    page = Page(dataset="gaussians", classes=3)
+    page.result("fork")
+    page.result("set", lane=1, path="loss", value="cross_entropy")
+    before = [state(run) for run in page.session.runs]
+    assert page.send("set", path="dataset", value="moons")["field"] == "loss"
+    assert [run.config.dataset for run in page.session.runs] == ["gaussians"] * 2
+    assert all(equal(a, state(run)) for a, run in zip(before, page.session.runs, strict=True))

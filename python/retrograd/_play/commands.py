@@ -149,14 +149,17 @@ def do_build(session: Session, lane: int, config: dict[str, Any]) -> Answer:
 
 def _settings(session: Session, lane: int, values: dict[str, Any]) -> Answer:
     run = session.runs[lane]
+    shared = {path: value for path, value in values.items() if path.partition("[")[0] in _DATA}
+    others = {other: other.config.changed(shared) for other in session.runs if other is not run}
+    if shared:
+        for config in others.values():
+            type(run)(config)  # what cannot be shows before anything is changed
     rebuilt = run.set(values)
     if rebuilt:
         session.pause()
         session.draft = None
-        shared = {path: value for path, value in values.items() if path.partition("[")[0] in _DATA}
-        for other in session.runs:
-            if other is not run:
-                other.rebuild(other.config.changed(shared))
+        for other, config in others.items():
+            other.rebuild(config)
         return _changed(session, {"rebuilt": True}, spec=True)
     # live settings are part of the spec too
     return {"rebuilt": False}, session.told(_lanes(session), spec=True)

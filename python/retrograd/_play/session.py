@@ -156,7 +156,7 @@ class Session:
         run, views = self.runs[lane], self.views[lane]
         scene = run.scene
         points: dict[str, Any] = {
-            "x": scene.x[:POINTS_SHOWN].tolist(),
+            "x": scene.x[:POINTS_SHOWN].tolist() if scene.inputs <= 2 else [],
             "y": scene.shown[:POINTS_SHOWN].tolist(),
             "split": [int(kept) for kept in scene.test[:POINTS_SHOWN]],
         }

@@ -323,9 +323,9 @@ class Views:
         found = self.prediction(scene.x[row : row + 1])[0]
         return {
             "index": str(row),
-            "x": ", ".join(exact(v) for v in scene.x[row][:DRAWN]),
+            "x": _listed(scene.x[row]),
             "y": label,
-            "yhat": ", ".join(exact(v) for v in found[:DRAWN]),
+            "yhat": _listed(found),
             "set": "test" if scene.test[row] else "train",
         }
 
@@ -340,6 +340,12 @@ class Views:
             high = _byte_map(self.activations(self._half_points)[layer - 1][:, unit])[1]
             low = -high
         return {"low": short(low), "high": short(high)}
+
+
+def _listed(values: NDArray[Any]) -> str:
+    """Numbers one after another, exactly; the first of many."""
+    more = f", ... ({len(values)})" if len(values) > DRAWN else ""
+    return ", ".join(exact(value) for value in values[:DRAWN]) + more
 
 
 def _byte_map(values: NDArray[Any]) -> tuple[NDArray[np.uint8], float]:

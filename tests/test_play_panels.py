@@ -18,9 +18,10 @@ import pytest
 import retrograd as rg
 
 pytest.importorskip("websockets")
-playwright = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 pytest.importorskip("retrograd._explain")
 
+from playwright.sync_api import expect, sync_playwright
 from retrograd._play.server import Server
 from retrograd._play.session import Session
 
@@ -29,7 +30,6 @@ ARGUMENTS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ]
-expect = playwright.expect
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def browser() -> Iterator[Any]:
         if os.environ.get("CI"):
             pytest.fail("no browser: set PLAY_CHROMIUM")
         pytest.skip("no browser; PLAY_CHROMIUM may name one")
-    with playwright.sync_playwright() as tool:
+    with sync_playwright() as tool:
         one = tool.chromium.launch(executable_path=found, args=ARGUMENTS)
         yield one
         one.close()
@@ -81,7 +81,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Play]]:
     begun: list[tuple[Server, Any, list[Any]]] = []
 
     def make(
-        session: Session | None = None, scheme: str = "light", width: int = 1280, hash: str = ""
+        session: Session | None = None, scheme: str = "light", width: int = 1280, more: str = ""
     ) -> Play:
         server = Server(session or Session())
         server.start()
@@ -108,7 +108,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Play]]:
             ),
         )
         page = context.new_page()
-        page.goto(server.url + hash)
+        page.goto(server.url + more)
         expect(page.locator(".rg-timeline-text")).to_contain_text("step")
         return Play(page, server.session, server.url)
 
@@ -425,7 +425,7 @@ def test_a_panel_is_saved_as_a_picture(play: Play) -> None:
 
 
 def test_the_address_has_the_settings_and_never_the_token(open_page: Callable[..., Play]) -> None:
-    play = open_page(hash="&lr=0.05&hidden=5")
+    play = open_page(more="&lr=0.05&hidden=5")
     play.page.wait_for_url(re.compile(r"#.*hidden=5&"))
     assert play.run.config.lr == 0.05
     assert play.run.config.hidden == (5,)
@@ -488,7 +488,7 @@ def test_steps_by_hand_are_announced_and_playing_is_not(play: Play) -> None:
     expect(live).to_contain_text("Step 1. Loss ")
     play.page.evaluate(
         "() => { window.said = 0; new MutationObserver(() => (window.said += 1))"
-        ".observe(document.querySelector('#rg-live'), {childList: true, characterData: true, subtree: true}); }"
+        ".observe(document.querySelector('#rg-live'), {childList: true, subtree: true}); }"
     )
     play.page.locator("#rg-network").focus()
     play.press("Space")

@@ -199,7 +199,7 @@ function lineOf() {
       const key = line.symbol + line.formula;
       if (key !== before) {
         const maths = formulaOf(line.mathml ?? "");
-        formula.replaceChildren(...(maths.length ? maths.flatMap((piece) => [piece, " "]) : [[line.symbol, line.formula].filter(Boolean).join(" = ")]));
+        formula.replaceChildren(...(maths.length ? maths.flatMap((piece) => [piece, "\u200b"]) : [[line.symbol, line.formula].filter(Boolean).join(" = ")]));
         linked(formula);
       }
       before = key;

@@ -17,7 +17,8 @@ export function mount(root, { store, send }) {
   const page = make("div", { class: "rg-report", tabindex: 0, role: "group", "aria-label": "Report" });
   const asked = async (format, use) => {
     try {
-      await use((await send("explain", { format })).text);
+      const found = await send("explain", { format });
+      await use(found.text, found);
     } catch (error) {
       setText(said, error.message);
     }
@@ -34,10 +35,11 @@ export function mount(root, { store, send }) {
   root.addEventListener("rg-open", () => {
     setText(said, "Writing the report…");
     page.replaceChildren();
-    asked("html", (text) => {
+    asked("html", (text, { samples, batch }) => {
       const found = bring(text);
       if (found) page.replaceChildren(found);
-      setText(said, `The next step after step ${store.lane(0)?.state?.step ?? 0}, with every number of the engine.`);
+      const part = samples < batch ? ` For ${samples} of the ${batch} samples of the batch: of all of them it could not be read.` : "";
+      setText(said, `The step that stands at step ${store.lane(0)?.state?.step ?? 0}, with every number of the engine.${part}`);
     });
   });
 }

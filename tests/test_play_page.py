@@ -89,7 +89,7 @@ class Visit:
 
     def open(self) -> Any:
         self.page.goto(self.server.url)
-        self.page.wait_for_selector("[data-do=play]:not([disabled])")
+        self.page.wait_for_selector(".rg-primary:not([disabled])")
         return self.page
 
     def reading(self, name: str) -> str:
@@ -212,8 +212,7 @@ def test_it_is_there_within_a_second_and_says_nothing(visit: Visitor) -> None:
         times.append(page.evaluate("() => window.rgReady"))
         page.goto("about:blank")
     assert min(times) < 1000, times
-    assert one.strangers == ["about:blank"] * 0
-    assert [p for p in one.problems if p[0] != "failed"] == []
+    assert (one.strangers, one.problems) == ([], [])
 
 
 def test_the_core_loop_needs_no_scrolling(visit: Visitor) -> None:
@@ -234,6 +233,7 @@ def test_the_page_never_scrolls_sideways(visit: Visitor, width: int) -> None:
 
 def test_targets_on_a_phone(visit: Visitor) -> None:
     page = visit(size=PHONE).open()
+    page.wait_for_selector(".rg-layer-head select")
     small = []
     for tab in ("output", "loss", "setup"):
         page.click(f"#rg-tab-{tab}")
@@ -288,6 +288,14 @@ def test_a_page_that_plays(visit: Visitor) -> None:
     assert one.problems == []
 
 
+def only_where_there_is_time() -> None:
+    """Speed cannot be judged where others use the processors too."""
+    cores = os.cpu_count() or 1
+    if not os.environ.get("CI") and os.getloadavg()[0] > 1.5 * cores:
+        pytest.skip(f"the load is {os.getloadavg()[0]:.1f} on {cores} cores")
+
+
+@pytest.mark.skipif(not hasattr(os, "getloadavg"), reason="no load average here")
 def test_pictures_and_answers_while_it_trains(visit: Visitor) -> None:
     clock = """
       window.rgTimes = [];
@@ -305,6 +313,7 @@ def test_pictures_and_answers_while_it_trains(visit: Visitor) -> None:
         return send.call(this, text);
       };
     """
+    only_where_there_is_time()
     one = visit(DEEP, script=clock)
     page = one.open()
     page.keyboard.press("Space")
@@ -321,7 +330,9 @@ def test_pictures_and_answers_while_it_trains(visit: Visitor) -> None:
     assert one.problems == []
 
 
+@pytest.mark.skipif(not hasattr(os, "getloadavg"), reason="no load average here")
 def test_344_edges_are_drawn_often_enough(visit: Visitor) -> None:
+    only_where_there_is_time()
     one = visit(script="window.rgFake = {hidden: [8, 8, 8, 8, 8, 8]};\n" + FAKE.read_text(encoding="utf-8"))
     page = one.open()
     page.wait_for_timeout(1500)
@@ -452,8 +463,8 @@ def test_neurons_by_keyboard(visit: Visitor) -> None:
     before = one.session.model.parameters
     name = one.session.views[0].columns[0].weight
     old = float(before[name][2, 1])
-    page.keyboard.press("+")
-    one.until(lambda: float(one.session.model.parameters[name][2, 1]) == old + 0.1)  # + is Shift and =: ten times
+    page.keyboard.press("Shift++")  # ten times as much
+    one.until(lambda: float(one.session.model.parameters[name][2, 1]) == old + 0.1)
     page.keyboard.press("-")
     one.until(lambda: abs(float(one.session.model.parameters[name][2, 1]) - old - 0.09) < 1e-12)
     assert one.problems == []

@@ -62,7 +62,7 @@ function types(element) {
 function actionOf(event, { store, send, document }) {
   const { key, shiftKey, target } = event;
   const state = store.lane(0).state;
-  const pressable = target.closest("button, summary, a, [role=tab], input");
+  const pressable = target.closest("button, summary, a, [role=tab], input:not([type=radio])");
   switch (key) {
     case " ":
       return pressable ? null : () => send(state?.playing ? "pause" : "play");

@@ -273,6 +273,27 @@ def test_two_lanes_go_side_by_side_and_differ_where_they_should() -> None:
     assert page.session.frame(1) is None
 
 
+def test_networks_of_different_depth_go_through_their_phases_together() -> None:
+    page = Page(**SMALL)
+    page.result("fork")
+    page.result("set", lane=1, path="hidden", value=[])
+    seen = []
+    for _ in range(14):
+        page.result("phase")
+        seen.append([(run.step, run.phase, run.phase_layer) for run in page.session.runs])
+    assert [(a[:2], b[:2]) for a, b in seen if a[:2] != b[:2]] == []
+    assert seen[2:6] == [
+        [(0, 3, 3), (0, 3, 1)],
+        [(0, 3, 2), (0, 3, 1)],
+        [(0, 3, 1), (0, 3, 1)],
+        [(1, 4, 0), (1, 4, 0)],
+    ]
+    for expected in [*seen[-2::-1], [(0, 0, 0)] * 2]:
+        page.result("phase", dir=-1)
+        assert [run.step for run in page.session.runs] == [lane[0] for lane in expected]
+        assert [run.phase for run in page.session.runs] == [lane[1] for lane in expected]
+
+
 def test_a_lane_that_stops_stops_the_other_at_the_same_step() -> None:
     page = Page(**SMALL, dataset="plane")
     page.result("fork")

@@ -273,6 +273,27 @@ def test_two_lanes_go_side_by_side_and_differ_where_they_should() -> None:
     assert page.session.frame(1) is None
 
 
+def test_networks_of_different_depth_go_through_their_phases_together() -> None:
+    page = Page(**SMALL)
+    page.result("fork")
+    page.result("set", lane=1, path="hidden", value=[])
+    seen = []
+    for _ in range(14):
+        page.result("phase")
+        seen.append([(run.step, run.phase, run.phase_layer) for run in page.session.runs])
+    assert [(a[:2], b[:2]) for a, b in seen if a[:2] != b[:2]] == []
+    assert seen[2:6] == [
+        [(0, 3, 3), (0, 3, 1)],
+        [(0, 3, 2), (0, 3, 1)],
+        [(0, 3, 1), (0, 3, 1)],
+        [(1, 4, 0), (1, 4, 0)],
+    ]
+    for expected in [*seen[-2::-1], [(0, 0, 0)] * 2]:
+        page.result("phase", dir=-1)
+        assert [run.step for run in page.session.runs] == [lane[0] for lane in expected]
+        assert [run.phase for run in page.session.runs] == [lane[1] for lane in expected]
+
+
 def test_a_lane_that_stops_stops_the_other_at_the_same_step() -> None:
     page = Page(**SMALL, dataset="plane")
     page.result("fork")
@@ -428,7 +449,45 @@ def anything(rng: random.Random, depth: int = 0) -> Any:
     return {rng.choice(names): anything(rng, depth + 1) for _ in range(rng.randrange(4))}
 
 
-@pytest.mark.parametrize("seed", range(8))
+PLAUSIBLE: dict[str, list[dict[str, Any]]] = {
+    "phase": [{"dir": 1}, {"dir": -1}],
+    "step": [{"n": 3}],
+    "seek": [{"step": 0}, {"step": 2}],
+    "speed": [{"n": 5, "unit": "steps"}, {"n": 1, "unit": "phase"}],
+    "set": [
+        *(
+            {"path": "lr", "value": 0.1},
+            {"path": "hidden", "value": [2, 2]},
+            {"path": "dropout", "value": 0.1},
+        ),
+        *({"path": "dataset", "value": "gaussians"}, {"path": "dataset", "value": "plane"}),
+        *(
+            {"path": "optimizer", "value": "adam"},
+            {"path": "lr", "value": 1e6},
+            {"path": "classes", "value": 3},
+        ),
+        *({"path": "loss", "value": "huber"}, {"path": "test_share", "value": 0.9}),
+    ],
+    "build": [{"config": {"hidden": [3], "activations": "relu"}}, {"config": {"rows": 4, "test_share": 0.0}}],
+    "edit": [{"layer": 1, "unit": 0, "input": 0, "value": 1e11}, {"layer": 1, "unit": 0, "add": 0.1}],
+    "focus": [{"index": 3}],
+    "points": [{"clear": True}, {"add": [[0, 0, 0], [1, 1, 1]]}, {"remove": [0]}, {"add": [[0, 1, 2]]}],
+    "csv": [{"text": "1,2,a\n2,3,b\n"}, {"text": "1,2.5\n2,3\n3,1\n"}, {"text": "1,2,3,0\n2,2,3,1\n"}],
+    "watch": [{"targets": [{"kind": "unit", "layer": 1, "unit": 0}, {"kind": "loss"}]}],
+    "gradcheck": [{"target": {"kind": "weight", "layer": 1, "unit": 0, "input": 0}}],
+    "hist": [{"of": of, "layer": 1} for of in "Wbzadg"],
+    "explain": [{"format": "text"}],
+    "table": [{"layer": 0}, {"layer": 1}],
+    "unit_map": [{"layer": 1, "unit": 1}, {"layer": None, "unit": None}],
+    "maps": [{"on": True}, {"on": False}],
+    "save": [{"kind": kind} for kind in ("model", "config", "snippet", "csv")],
+    "load": [{"kind": "config", "text": '{"lr": 0.2, "hidden": [2]}'}],
+    "lesson": [{"id": "symmetry", "cure": 0}, {"id": "race"}],
+    "drop": [{}],
+}
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_random_messages_are_answered_or_closed(seed: int) -> None:
     """Whatever comes, a session answers or closes, and can go on."""
     rng = random.Random(seed)
@@ -436,12 +495,17 @@ def test_random_messages_are_answered_or_closed(seed: int) -> None:
     session = page.session
     ops = [*OPS, "fly"]
     codes = {4400}
-    for number in range(250):
+    for number in range(150):
         op = rng.choice(ops)
         args: Any = {name: anything(rng) for name in OPS.get(op, {}) if rng.random() < 0.9}
-        if op == "set" and rng.random() < 0.7:
+        if op in PLAUSIBLE and rng.random() < 0.7:
+            args = dict(rng.choice(PLAUSIBLE[op]))
+            if rng.random() < 0.2:
+                args[rng.choice([*args, "x"])] = anything(rng)
+        elif op == "set":
             args["path"] = rng.choice([*Config().to_dict(), "hidden[0]", "activations[1]"])
-        args.pop("n", None)  # steps take time
+        if op == "step":
+            args["n"] = 3
         message: Any = {
             "t": "cmd",
             "id": number,

@@ -93,8 +93,7 @@ def do_phase(session: Session, lane: int, dir: int) -> Answer:
     if dir > 0:
         session.advance_phase()
     else:
-        for run in session.runs:
-            run.previous_phase()
+        session.back_phase()
     return _changed(session)
 
 

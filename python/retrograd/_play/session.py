@@ -16,7 +16,7 @@ from retrograd._play import commands, wire
 from retrograd._play.config import CHOICES, Config
 from retrograd._play.lessons import LESSONS
 from retrograd._play.limits import LIMITS, SettingError
-from retrograd._play.run import UPDATE, Given, Run
+from retrograd._play.run import BACKWARD, UPDATE, Given, Run
 from retrograd._play.verdicts import verdict
 from retrograd._play.views import Views, column_texts, short
 from retrograd._play.wire import ProtocolError, Refusal
@@ -321,10 +321,19 @@ class Session:
         self._halt()
 
     def advance_phase(self) -> None:
-        """One phase, in both lanes."""
-        for run in self.runs:
+        """One phase, in both lanes; backward through the last layers waits for the deeper network."""
+        for run in self._first(lambda run: run.phase == BACKWARD and run.phase_layer > 1):
             run.next_phase()
         self._halt()
+
+    def back_phase(self) -> None:
+        """One phase back, in both lanes."""
+        for run in self._first(lambda run: run.phase == BACKWARD and run.phase_layer < run.layers):
+            run.previous_phase()
+
+    def _first(self, inside: Callable[[Run], bool]) -> list[Run]:
+        """The runs that are still inside of a phase, or all of them."""
+        return [run for run in self.runs if inside(run)] or self.runs
 
     def _halt(self) -> None:
         if any(event["kind"] in ("diverged", "stopped") for run in self.runs for event in run.events):

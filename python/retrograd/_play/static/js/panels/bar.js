@@ -177,9 +177,10 @@ function mountAnnouncements(store, document) {
     if (state.lane !== 0 || state.playing) return;
     const phase = ["", ", forward", ", loss", `, backward, layer ${state.phase_layer}`, ", update"][state.phase];
     const text = `Step ${state.text.step ?? state.step}${phase}, loss ${state.text.loss}`;
+    if (said === "") said = text; // what a page opens with is no news
     clearTimeout(timer);
     timer = setTimeout(() => {
-      if (said !== "" && text !== said) live.textContent = text;
+      if (text !== said) live.textContent = text;
       said = text;
     }, 400);
   });

@@ -37,6 +37,11 @@ export function mount(root, { store, send }) {
     page.replaceChildren();
     asked("html", (text, { samples, batch }) => {
       const found = bring(text);
+      // a heading that is a formula has its text beside it, for those who do not see it
+      for (const formula of found?.querySelectorAll("th > math") ?? []) {
+        formula.after(make("span", { class: "rg-hidden" }, formula.textContent));
+        formula.setAttribute("aria-hidden", "true");
+      }
       if (found) page.replaceChildren(found);
       const part = samples < batch ? ` For ${samples} of the ${batch} samples of the batch: of all of them it could not be read.` : "";
       setText(said, `The step that stands at step ${store.lane(0)?.state?.step ?? 0}, with every number of the engine.${part}`);

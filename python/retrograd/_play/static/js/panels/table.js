@@ -1,14 +1,10 @@
-// Every number as text in tables: the same data as the pictures, for reading aloud and for copying. And what has just
-// been done by hand, said by the live region.
+// Every number as text in tables: the same data as the pictures, for reading aloud and for copying.
 
 import { PHASES } from "../decode.js";
 import { bodyOf, button, copy, make, setText, whileSeen } from "../elements.js";
 
-const PAUSE = 1000; // milliseconds between two announcements
-
 /** @param {HTMLElement} root @param {{store: import("../store.js").Store, send: Function}} context */
-export function mount(root, context) {
-  const { store, send } = context;
+export function mount(root, { store, send }) {
   const body = bodyOf(root);
   const where = make("p", { class: "rg-soft", role: "status" });
   const tables = make("div", { class: "rg-tables" });
@@ -35,8 +31,6 @@ export function mount(root, context) {
   });
   store.on("state", (state) => state.lane === 0 && refresh());
   root.addEventListener("rg-open", refresh);
-
-  announce(context);
 }
 
 const titleOf = (layer, layers) => (layer === 0 ? "Input" : `Layer ${layer}, ${layers[layer - 1].activation}`);
@@ -84,28 +78,3 @@ const tabbed = (tables) =>
   [...tables.querySelectorAll("table")]
     .map((table) => [table.caption.textContent, ...[...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent).join("\t"))].join("\n"))
     .join("\n\n");
-
-/** Says step and phase when they were changed by hand, never while playing, at most once a second. */
-function announce({ store }) {
-  const live = document.getElementById("rg-live");
-  let said = "";
-  let next = null;
-  let last = -Infinity;
-  const say = () => {
-    if (next === null) return;
-    last = performance.now();
-    setText(live, next);
-    next = null;
-  };
-  store.on("state", (state) => {
-    if (state.lane !== 0) return;
-    const moment = momentOf(state);
-    const first = said === "";
-    if (moment === said) return;
-    said = moment;
-    if (state.playing || first) return;
-    const waiting = next !== null;
-    next = `${moment}. Loss ${state.text.loss || "unknown"}.`;
-    if (!waiting) setTimeout(say, Math.max(0, last + PAUSE - performance.now()));
-  });
-}

@@ -42,6 +42,7 @@ export function mount(root, { store, send }) {
         formula.after(make("span", { class: "rg-hidden" }, formula.textContent));
         formula.setAttribute("aria-hidden", "true");
       }
+      for (const corner of found?.querySelectorAll("th:empty") ?? []) corner.replaceWith(make("td"));
       if (found) page.replaceChildren(found);
       const part = samples < batch ? ` For ${samples} of the ${batch} samples of the batch: of all of them it could not be read.` : "";
       setText(said, `The step that stands at step ${store.lane(0)?.state?.step ?? 0}, with every number of the engine.${part}`);

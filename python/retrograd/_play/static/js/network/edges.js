@@ -53,7 +53,7 @@ export function touches(edge, target) {
 
 /**
  * @param {CanvasRenderingContext2D} context
- * @param {{plan: object, edges: Edge[], frame: object, layers: object[], mode: string, scale: number, palette: object, shown: object|null, pinned: object|null}} scene
+ * @param {{plan: object, edges: Edge[], frame: object, layers: object[], mode: string, scale: number, palette: object, shown: object|null, faint: number, pinned: object|null}} scene
  */
 export function drawNetwork(context, scene) {
   const { plan } = scene;
@@ -68,7 +68,7 @@ export function drawNetwork(context, scene) {
   context.restore();
 }
 
-function drawEdges(context, { edges, frame, layers, mode, scale, palette, shown, pinned }) {
+function drawEdges(context, { edges, frame, layers, mode, scale, palette, shown, faint, pinned }) {
   const arrays = edgeArrays(frame, layers, mode);
   const { negative, positive } = mode === "weights" ? palette.forward : palette.backward;
   const buckets = Array.from({ length: 4 * (LEVELS + 1) }, () => []); // faint or not, sign, level
@@ -87,7 +87,7 @@ function drawEdges(context, { edges, frame, layers, mode, scale, palette, shown,
     const share = level / LEVELS;
     const below = Math.floor(k / (LEVELS + 1)) % 2 === 0;
     const clear = k >= 2 * (LEVELS + 1);
-    context.globalAlpha = (0.16 + 0.84 * share) * (clear ? 1 : 0.14);
+    context.globalAlpha = (0.16 + 0.84 * share) * (clear ? 1 : faint);
     context.strokeStyle = below ? negative : positive;
     context.lineWidth = 0.7 + 4.3 * share;
     context.setLineDash(below && share >= DASHED ? [7, 4] : []);

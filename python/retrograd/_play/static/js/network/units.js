@@ -51,11 +51,12 @@ export class Units {
   group(column, { x, y, r }, unit, { count, roomy }) {
     const layer = column.layer;
     const parts = {
-      halo: svg("circle", { class: "rg-halo", cx: x, cy: y, r: r + 6 }),
+      hit: svg("circle", { class: "rg-hit", cx: x, cy: y, r: Math.max(r, Math.min(22, column.pitch / 2)) }),
+      halo: svg("circle", { class: "rg-halo", cx: x, cy: y, r: r + (r >= 15 ? 7.5 : 4.5) }),
       fill: svg("circle", { class: "rg-fill", cx: x, cy: y, r }),
-      ring: svg("circle", { class: "rg-ring", cx: x, cy: y, r: r + 1.5 }),
+      ring: svg("circle", { class: "rg-ring", cx: x, cy: y, r: r + (r >= 15 ? 3 : 1.5) }),
       value: svg("text", { class: "rg-value", x, y: y + 3.5 }),
-      below: svg("text", { class: "rg-below", x, y: y + r + 14 }),
+      below: svg("text", { class: "rg-below", x, y: y + r + 15 }),
       mark: svg("text", { class: "rg-mark", x: x + r * 0.85 + 3, y: y - r * 0.85 + 1 }),
     };
     const root = svg("g", { class: "rg-unit", role: "button", tabindex: "-1", "data-layer": layer, "data-unit": unit });
@@ -138,7 +139,9 @@ export class Units {
       for (const [unit, { root, parts, inside, roomy }] of row.entries()) {
         const own = layer === 0 && shown !== "a" ? "" : (state.units[shown]?.[layer]?.[unit] ?? "");
         const delta = state.units.delta?.[layer]?.[unit];
-        setText(parts.value, inside && (mode !== "map" || layer === 0) ? own : "");
+        const inner = inside && (mode !== "map" || layer === 0) ? own : "";
+        setText(parts.value, inner);
+        setAttribute(parts.value, "data-length", String(inner.length));
         setText(parts.below, roomy && layer > 0 ? (mode === "delta" ? `a ${state.units.a?.[layer]?.[unit] ?? ""}` : `δ ${delta ?? ""}`) : "");
         const stuck = state.units.state?.[layer]?.[unit] ?? "";
         setText(parts.mark, ICONS[stuck] ?? "");

@@ -280,7 +280,8 @@ function build(root, store, send) {
   const select = el("select", { "aria-label": "Map of", class: "rg-map-of" });
   const test = el("input", { type: "checkbox", id: "rg-map-test", checked: true });
   const smooth = el("input", { type: "checkbox", id: "rg-map-smooth", checked: true });
-  const range = el("span", { class: "rg-map-range" });
+  const [low, high] = [el("span"), el("span")];
+  const range = el("span", { class: "rg-map-range", hidden: true }, [low, el("i", { class: "rg-map-ramp", role: "img", "aria-label": "to" }), high]);
   const legend = el("ul", { class: "rg-map-legend", "aria-label": "Classes" });
   const problem = el("p", { class: "rg-error", role: "alert", hidden: true });
   const pencil = el("div", { class: "rg-pencil", hidden: true });
@@ -321,8 +322,9 @@ function build(root, store, send) {
       if (on && spec) pencil.replaceChildren(...pencilParts(spec, label, store, send, (text) => this.problem(text)));
     },
     write(state, spec) {
-      const { low, high } = state.map ?? {};
-      setText(range, low !== undefined && spec && (spec.task === "value" || spec.grid?.unit) ? `${low} … ${high}` : "");
+      range.hidden = !(state.map?.low !== undefined && spec?.grid && (spec.task === "value" || spec.grid.unit));
+      setText(low, state.map?.low ?? "");
+      setText(high, state.map?.high ?? "");
     },
     problem(text) {
       problem.hidden = text === "";
@@ -349,7 +351,7 @@ function units(select, spec) {
 /** The mark and the colour of each class. */
 function classes(legend, spec) {
   const colours = palette();
-  if (spec.task !== "classes") return legend.replaceChildren(el("li", {}, ["darker blue is higher"]));
+  if (spec.task !== "classes") return legend.replaceChildren();
   legend.replaceChildren(
     ...spec.classes.map((name, k) => {
       const mark = svg("svg", { class: "rg-class-mark", width: 12, height: 12, viewBox: "0 0 12 12", "aria-hidden": "true" }, [markOf(k)]);

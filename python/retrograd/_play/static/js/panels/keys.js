@@ -39,7 +39,7 @@ export function mount(root, { store, send }) {
   const rows = KEYS.map(([keys, text]) => el("div", {}, [el("dt", {}, [el("kbd", {}, [keys])]), el("dd", {}, [text])]));
   root.append(
     el("dl", { class: "rg-keys" }, rows),
-    el("p", {}, [el("label", {}, [box, " Keys of one character are on"])]),
+    el("p", {}, [el("label", { class: "rg-check" }, [box, "Keys of one character are on"])]),
   );
 
   document.addEventListener("keydown", (event) => {

@@ -27,6 +27,7 @@ export function mount(root, { store, send }) {
   const scales = { weights: new Scale(1), gradients: new Scale(), updates: new Scale(), value: new Scale(1), delta: new Scale() };
   const say = store.on.bind(store);
   let [plan, laid, hover, room] = [null, null, null, { width: 0, height: 0 }];
+  let shown = ""; // units of each layer: another network is seen from its middle
 
   const hovered = (target) => {
     if (same(target, hover)) return;
@@ -46,7 +47,7 @@ export function mount(root, { store, send }) {
     if (!spec || room.width < 40) return;
     const phone = matchMedia("(max-width: 699.98px)").matches;
     const heads = parts.heads.offsetHeight;
-    plan = placeNetwork(spec.layers, { width: room.width, height: Math.max(110, room.height - heads - STRIP - 4), gap: phone ? 112 : 62 });
+    plan = placeNetwork(spec.layers, { width: room.width, height: Math.max(110, room.height - heads - STRIP - 4), ...(phone ? { gap: 112, spacing: 22 } : { gap: 62 }) });
     laid = layEdges(plan);
     stage.style.setProperty("width", `${plan.width}px`);
     fit(canvas, plan.width, plan.height + STRIP);
@@ -63,6 +64,9 @@ export function mount(root, { store, send }) {
     }
     units.build(plan, spec.layers);
     units.mark(store.target, hover);
+    const shape = spec.layers.map((layer) => layer.units).join();
+    if (shape !== shown) scroll.scrollTop = (scroll.scrollHeight - scroll.clientHeight) / 2;
+    shown = shape;
     write();
     redraw();
   };
@@ -77,12 +81,12 @@ export function mount(root, { store, send }) {
     changed = scales.value.fit(magnitudeAt(1, tensors(store.view.units === "z" ? "z" : "a"))) || changed;
     changed = scales.delta.fit(magnitudeAt(1, tensors("delta"))) || changed;
     const context = canvas.getContext("2d");
-    const shown = hover ?? store.target;
+    const looked = hover ?? store.target;
     drawNetwork(context, {
       ...{ plan, edges: laid.edges, frame, layers: spec.layers, mode, scale: scales[mode].value },
-      ...{ palette: colours, shown, pinned: store.target },
+      ...{ palette: colours, shown: looked, faint: hover ? 0.16 : 0.4, pinned: store.target },
     });
-    if (store.view.units === "map" && grid && spec.grid?.small) drawMaps(context, plan, grid, spec.grid, colours, { top: STRIP, shown });
+    if (store.view.units === "map" && grid && spec.grid?.small) drawMaps(context, plan, grid, spec.grid, colours, { top: STRIP, shown: looked });
     units.paint(frame, store.view.units, { value: scales.value.value, delta: scales.delta.value }, colours);
     if (changed) legend();
   };
@@ -247,10 +251,10 @@ function build(root, store, send) {
       unit.set(view.units);
     },
     write(state) {
-      const stale = state.stale ? " · computed before this update" : "";
+      const stale = state.stale ? ", before this update" : "";
       const { index, x, y, yhat } = state.focus;
       const [input, output] = [state.units.a?.[0], state.units.a?.at(-1)].map((row) => row?.join(", ") ?? "");
-      setText(note, `sample ${index}: x = (${input}), y = ${y}, output ${output}${stale}`);
+      setText(note, `sample ${index}${stale}: x = (${input}), y = ${y}, output ${output}`);
       setAttribute(note, "title", `x = (${x}), y = ${y}, ŷ = ${yhat}`);
     },
   };
@@ -356,7 +360,7 @@ function legendOf() {
       root.dataset.units = view.units;
       const of = (scale) => (scale.value && scale.label !== "0" ? scale.label : "–");
       setText(edge, `${view.edges}, full width = ${of(scales[view.edges])}`);
-      setText(fill, view.units === "map" ? "a over the plane" : view.units === "delta" ? "δ, weak" : `${view.units}, full colour = ${of(scales.value)}`);
+      setText(fill, view.units === "map" ? "a over the plane" : `${view.units}, full colour = ${of(scales.value)}`);
       setText(ring, `ring: δ, full = ${of(scales.delta)}`);
     },
   };

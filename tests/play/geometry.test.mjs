@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { contour, edgeCurve, EdgeGrid, placeNetwork, pointOn } from "../../python/retrograd/_play/static/js/geometry.js";
+import {
+  contour,
+  edgeCurve,
+  EdgeGrid,
+  placeNetwork,
+  pointOn,
+} from "../../python/retrograd/_play/static/js/geometry.js";
 
 const layersOf = (sizes) => sizes.slice(1).map((units, k) => ({ units, inputs: sizes[k] }));
 
@@ -91,4 +97,5 @@ test("the contour of a plane is a straight line where it should be", () => {
   for (let k = 0; k < lines.length; k += 2) assert.equal(lines[k], 3.5);
 });
 
-test("no contour where nothing crosses", () => assert.deepEqual(contour(new Uint8Array(64).fill(9), 8, 100), []));
+test("no contour where nothing crosses", () =>
+  assert.deepEqual(contour(new Uint8Array(64).fill(9), 8, 100), []));

@@ -1,4 +1,5 @@
-// The canvas under the neurons: edges or matrices, biases, small maps, and the arrows of the phase being shown.
+// The canvas under the neurons: edges or matrices, biases, small maps, and the arrows of the phase being
+// shown.
 
 import { edgeCurve, EdgeGrid } from "../geometry.js";
 import { rgb } from "../palette.js";
@@ -39,7 +40,8 @@ export function edgeArrays(frame, layers, mode) {
 export function touches(edge, target) {
   switch (target?.kind) {
     case "unit":
-      return (edge.layer === target.layer && edge.unit === target.unit) || (edge.layer === target.layer + 1 && edge.input === target.unit);
+      return (edge.layer === target.layer && edge.unit === target.unit) ||
+        (edge.layer === target.layer + 1 && edge.input === target.unit);
     case "bias":
       return edge.layer === target.layer && edge.unit === target.unit;
     case "weight":
@@ -169,7 +171,14 @@ function drawMatrix(context, pair, { frame, layers, mode, scale, palette }) {
   const { units, inputs } = layers[pair.layer - 1];
   const box = matrixBox(pair, units, inputs);
   const values = frame.tensor(TENSOR[mode], pair.layer).data;
-  drawCells(context, values, inputs, units, box, rampOf(palette, mode === "weights" ? "forward" : "backward", scale));
+  drawCells(
+    context,
+    values,
+    inputs,
+    units,
+    box,
+    rampOf(palette, mode === "weights" ? "forward" : "backward", scale),
+  );
   context.strokeStyle = palette.line;
   context.strokeRect(box.x - 0.5, box.y - 0.5, box.width + 1, box.height + 1);
   context.fillStyle = palette.muted;
@@ -218,7 +227,9 @@ function drawPhase(context, { plan, frame, palette }) {
     const middle = (x0 + x1) / 2;
     const half = Math.min(34, (x1 - x0) * 0.3);
     if (phase === "forward") arrow(context, middle - half, middle + half, y, palette.ink, true);
-    if (phase === "backward" && pair.layer > phaseLayer) arrow(context, middle + half, middle - half, y, palette.ink, false);
+    if (phase === "backward" && pair.layer > phaseLayer) {
+      arrow(context, middle + half, middle - half, y, palette.ink, false);
+    }
     if (phase === "update") word(context, "W + ΔW", middle, y, palette.ink);
   }
   if (phase === "loss") word(context, "loss", columns[last].x, y, palette.ink);

@@ -1,4 +1,5 @@
-// The keys of the page. Keys that are one character are off where one types, and can be turned off altogether.
+// The keys of the page. Keys that are one character are off where one types, and can be turned off
+// altogether.
 
 import { el } from "../draw.js";
 import { openDialog } from "../layout.js";
@@ -36,7 +37,9 @@ export function mount(root, { store, send }) {
     store.setView({ single_keys: box.checked });
     remember(box.checked);
   });
-  const rows = KEYS.map(([keys, text]) => el("div", {}, [el("dt", {}, [el("kbd", {}, [keys])]), el("dd", {}, [text])]));
+  const rows = KEYS.map(([keys, text]) =>
+    el("div", {}, [el("dt", {}, [el("kbd", {}, [keys])]), el("dd", {}, [text])])
+  );
   root.append(
     el("dl", { class: "rg-keys" }, rows),
     el("p", {}, [el("label", { class: "rg-check" }, [box, "Keys of one character are on"])]),

@@ -149,6 +149,15 @@ def visit(browser: Any) -> Iterator[Visitor]:
         server.stop()
 
 
+def only_where_there_is_time() -> None:
+    """Speed cannot be judged where others use the processors too."""
+    if not hasattr(os, "getloadavg"):
+        return
+    cores = os.cpu_count() or 1
+    if not os.environ.get("CI") and os.getloadavg()[0] > 1.5 * cores:
+        pytest.skip(f"the load is {os.getloadavg()[0]:.1f} on {cores} cores")
+
+
 # ------------------------------------------------------------------------------------- without a browser
 
 
@@ -212,6 +221,7 @@ def test_it_is_there_within_a_second_and_says_nothing(visit: Visitor) -> None:
       };
       requestAnimationFrame(look);
     """
+    only_where_there_is_time()
     one = visit(script=watch)
     times = []
     for _ in range(3):
@@ -296,14 +306,6 @@ def test_a_page_that_plays(visit: Visitor) -> None:
     assert one.problems == []
 
 
-def only_where_there_is_time() -> None:
-    """Speed cannot be judged where others use the processors too."""
-    cores = os.cpu_count() or 1
-    if not os.environ.get("CI") and os.getloadavg()[0] > 1.5 * cores:
-        pytest.skip(f"the load is {os.getloadavg()[0]:.1f} on {cores} cores")
-
-
-@pytest.mark.skipif(not hasattr(os, "getloadavg"), reason="no load average here")
 def test_pictures_and_answers_while_it_trains(visit: Visitor) -> None:
     clock = """
       window.rgTimes = [];
@@ -338,7 +340,6 @@ def test_pictures_and_answers_while_it_trains(visit: Visitor) -> None:
     assert one.problems == []
 
 
-@pytest.mark.skipif(not hasattr(os, "getloadavg"), reason="no load average here")
 def test_344_edges_are_drawn_often_enough(visit: Visitor) -> None:
     only_where_there_is_time()
     one = visit(script="window.rgFake = {hidden: [8, 8, 8, 8, 8, 8]};\n" + FAKE.read_text(encoding="utf-8"))

@@ -147,7 +147,7 @@ def asan(session: nox.Session) -> None:
     ]
     session.run(
         *("pytest", "tests/test_bad_input.py", "tests/test_contract.py", "tests/test_files.py"),
-        *("tests/test_gradients.py", "tests/test_threads.py"),
+        *("tests/test_gradients.py", "tests/test_graph.py", "tests/test_threads.py"),
         env={
             "LD_PRELOAD": " ".join(libraries),
             "ASAN_OPTIONS": "detect_leaks=0",

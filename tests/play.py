@@ -38,7 +38,7 @@ class Page:
             if isinstance(answer, bytes):
                 self.blobs.append(answer)
             else:
-                self.messages.append(json.loads(answer))
+                self.messages.append(json.loads(answer.encode()))
 
     def send(self, op: str, lane: int = 0, **args: Any) -> dict[str, Any]:
         """The ok or error that a command is answered by."""

@@ -54,7 +54,7 @@ PUBLIC_HEADERS = {
 
 # A module imports what stands before it, within a line too. `retrograd._core` is the extension.
 MODULES = [
-    "_core errors _arguments init",
+    "_core errors _arguments _table init",
     "graph ops",
     "activations layers",
     "losses metrics",
@@ -62,13 +62,15 @@ MODULES = [
     "stream",
     "data",
     "model",
-    "history _progress callbacks stop",
+    "_curve _course",
+    "history _progress callbacks stop _flow",
     "_feed",
     "trainer",
     "_trace _check datasets",
-    "_drawing _symbolic",
-    "_evaluation _explain _what_if _diagnose _cost",
+    "_layout _drawing _symbolic",
+    "_evaluation _explain _what_if _findings _diagnose _machine _cost",
     "plot",
+    "_play",
     "__init__",
     "cli",
     "__main__",
@@ -533,7 +535,7 @@ def test_no_drawers_for_odds_and_ends() -> None:
 
 
 # Whose pages a file may point to.
-HOSTS = {"doi.org", "github.com", "keepachangelog.com", "semver.org", "arxiv.org"}
+HOSTS = {"doi.org", "github.com", "keepachangelog.com", "semver.org", "arxiv.org", "www.w3.org"}
 
 
 def test_files_speak_of_the_project_alone() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -246,3 +248,36 @@ def test_a_gradient_before_backward() -> None:
     graph.forward({w: 1})
     with pytest.raises(rg.StateError, match="no gradient yet; call backward first"):
         graph.gradient(w)
+
+
+# --------------------------------------------------------------------------------------------- pictures
+
+
+def test_the_picture_has_every_number(tmp_path: Path) -> None:
+    """Value and gradient of each node, the local derivative of each edge, in the picture and for Graphviz."""
+    graph, _ = line()
+    svg = graph.to_svg(tmp_path / "line.svg")
+    assert (tmp_path / "line.svg").read_text(encoding="utf-8") == svg == graph._repr_svg_()
+    texts = [element.text for element in ElementTree.fromstring(svg).iter() if element.text]
+    for node in graph.nodes:
+        assert node.name in texts
+        assert texts.count(f"{node.value:g}") >= 1
+        assert texts.count(f"{node.gradient:g}") >= 1
+        for local in node.local_derivatives:
+            assert f"{local:g}" in texts
+    dot = graph.to_dot()
+    assert dot.startswith("digraph")
+    for node in graph.nodes:
+        assert f"{node.name}\\nvalue {node.value:g}\\ngradient {node.gradient:g}" in dot.replace("× ", "")
+
+
+def test_a_picture_before_any_number_and_of_arrays() -> None:
+    net = rg.Sequential([rg.Input(2), rg.Dense(40, activation="relu"), rg.Dense(1)])
+    graph = rg.Graph(net.outputs[0])
+    assert "value" not in [e.text for e in ElementTree.fromstring(graph.to_svg()).iter()]
+    graph.forward({"input_0": [[1.0, 2.0]]})
+    graph.backward()
+    texts = [element.text for element in ElementTree.fromstring(graph.to_svg()).iter()]
+    assert "shape (40, 2)" in texts
+    assert "[[1, 2]]" in texts
+    assert not any(text and "…" in text for text in texts), "a number that is cut is another number"

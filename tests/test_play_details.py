@@ -10,8 +10,6 @@ import pytest
 import retrograd as rg
 from play import Page
 
-pytest.importorskip("retrograd._explain")
-
 NAMES = {
     **{name: getattr(math, name) for name in ("exp", "log", "tanh", "erf", "sqrt")},
     "abs": abs,
@@ -187,7 +185,7 @@ def test_the_graph_is_drawn() -> None:
 
 
 def test_without_formulas_there_are_numbers() -> None:
-    from test_play_session import given
+    from test_play_data import given
 
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(20, 2)), rng.integers(2, size=20).astype(float)

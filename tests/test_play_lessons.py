@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
+from retrograd._play.config import Config
 from retrograd._play.lessons import LESSONS
 from retrograd._play.run import Run
+from retrograd._play.verdicts import verdict
 from retrograd._play.views import Views
 
 
@@ -168,6 +171,33 @@ def test_overfitting_and_its_cures() -> None:
         cured = Watched("overfitting", cure).at(1000)
         assert cured["test_loss"] < 0.6 * scores["test_loss"], cure
         assert cured["loss"] > scores["loss"]
+
+
+VERDICTS = [
+    ({"dataset": "circles", "noise": 0.1, "hidden": [6] * 8, "activations": "sigmoid"}, 60, "vanishing"),
+    (LESSONS["exploding"].settings, 1, "exploding"),
+    (LESSONS["dying"].settings, 60, "dead units"),
+    ({"lr": 30.0, "hidden": []}, 60, "lr too high"),
+    ({"lr": 1e-7}, 60, "stalled"),
+    ({}, 0, None),
+    ({}, 100, None),
+    ({}, 1000, None),
+]
+
+
+@pytest.mark.parametrize(("settings", "steps", "kind"), VERDICTS, ids=range(len(VERDICTS)))
+def test_what_goes_wrong_is_told_with_numbers_and_a_remedy(
+    settings: dict[str, Any], steps: int, kind: str | None
+) -> None:
+    run = Run(Config().changed(settings))
+    views = Views(run)
+    run.train(steps)
+    views.measure()
+    found = verdict(run, views)
+    assert (None if found is None else found["kind"]) == kind
+    if found is not None:
+        assert any(character.isdigit() for character in found["text"])
+        assert found["remedy"].endswith(".")
 
 
 def test_spiral() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import retrograd as rg
-from retrograd._play.config import CHOICES, Config, SettingError
+from retrograd._play.config import CHOICES, Config
+from retrograd._play.limits import SettingError
 from retrograd._play.run import BACKWARD, FORWARD, IDLE, LOSS, UPDATE, Given, Run
 from retrograd._play.scenes import given_scene, make_scene
 from retrograd._play.timeline import Curve, Snapshot, Snapshots
@@ -198,11 +199,12 @@ def test_states_are_few_and_small() -> None:
 def test_a_long_curve_keeps_its_peaks() -> None:
     curve = Curve()
     for step in range(100_000):
-        curve.add(step, 100.0 if step == 1234 else float(step % 7))
+        curve.add(step, {1234: 100.0, 4321: -50.0}.get(step, float(step % 7)))
     assert len(curve.steps) <= Curve.LIMIT
     pairs = curve.since(-1)
     assert len(pairs) <= 600
     assert (1234, 100.0) in pairs
+    assert (4321, -50.0) in pairs
     assert pairs == sorted(pairs)
 
 

@@ -4,6 +4,7 @@
 #include <retrograd/optimizer.hpp>
 #include <retrograd/random.hpp>
 #include <retrograd/runtime.hpp>
+#include <retrograd/trainer.hpp>
 #include <retrograd/version.hpp>
 
 #include "numpy.hpp"
@@ -24,6 +25,7 @@ PYBIND11_MODULE(_core, m) {
     prepare_process();
     m.doc() = "The C++ core of retrograd; private: import retrograd.";
     m.attr("__version__") = RETROGRAD_VERSION;
+    m.attr("recorded_every") = recorded_every;
     m.def("isa", &instruction_set);
     m.def("isa_warning", &instruction_set_warning);
     m.def("runnable_isas", &instruction_sets);

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrograd._arguments import Record, integer, seed_of
-from retrograd.errors import ArgumentError
+from retrograd._table import html_paragraph, html_table, text_table
+from retrograd.errors import ArgumentError, NonFiniteError
 from retrograd.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ TOLERANCE = 1e-7
 STEP = 1e-5
 LIMIT = 4000  # elements that are looked at one by one
 DIRECTIONS = 16  # random directions through all of them, where there are more
+FEW = 8  # parameters that the report lists one by one
 
 Loss = Callable[[], float]
 
@@ -42,6 +44,12 @@ class Worst(Record):
         place = f"{self.parameter}[{', '.join(map(str, self.index))}]" if self.index else self.parameter
         return f"{place}: backpropagation {self.analytic:.12g}, difference {self.numeric:.12g}"
 
+    @property
+    def gap(self) -> float:
+        """|analytic - numeric|, infinite where one of them is no number."""
+        gap = abs(self.analytic - self.numeric)
+        return gap if math.isfinite(gap) else math.inf
+
 
 class GradientReport:
     """What :func:`check_gradients` found; print it.
@@ -50,11 +58,17 @@ class GradientReport:
     ----------
     max_relative_error
         The largest |difference|, divided by the largest |gradient| of all.
-    passed
-        Whether that is below ``tolerance`` (1e-7).
     worst
         Where: ``parameter``, ``index``, ``analytic`` (backpropagation), ``numeric`` (differences); None where
         nothing could be compared.
+    errors
+        Parameter -> its largest relative error, by the same divisor; without those that could not be
+        compared.
+    cause
+        What is the likely reason of a failure: ``"not finite"``, ``"stop_gradient"``, ``"corner"``,
+        ``"unseen elements"``, ``"derivative"``; else empty.
+    advice
+        What to do about it; empty where the check passed.
     checked, total
         Elements looked at one by one, and how many there are.
     directions
@@ -62,6 +76,8 @@ class GradientReport:
     kinks
         Elements left out because the loss has a corner within reach of the difference: no derivative to
         compare.
+    tolerance
+        What ``max_relative_error`` must be below (1e-7).
     """
 
     def __init__(
@@ -73,6 +89,9 @@ class GradientReport:
         directions: int,
         kinks: int,
         tolerance: float = TOLERANCE,
+        errors: dict[str, float] | None = None,
+        cause: str = "",
+        advice: str = "",
     ) -> None:
         self.max_relative_error = max_relative_error
         self.worst = worst
@@ -81,21 +100,28 @@ class GradientReport:
         self.directions = directions
         self.kinks = kinks
         self.tolerance = tolerance
+        self.errors = dict(errors or {})
+        self.cause = cause
+        self.advice = advice
 
     @property
     def passed(self) -> bool:
-        """Whether backpropagation and differences agree."""
-        return self.max_relative_error < self.tolerance
+        """Whether backpropagation and differences agree; not where nothing could be compared."""
+        return self.worst is not None and self.max_relative_error < self.tolerance
+
+    @property
+    def verdict(self) -> str:
+        """``"passed"`` or ``"FAILED"``."""
+        return "passed" if self.passed else "FAILED"
 
     def __bool__(self) -> bool:
         return self.passed
 
-    def __str__(self) -> str:
+    def _lines(self) -> list[str]:
         looked = f"{self.checked:,} of {self.total:,} elements"
         looked += f" and {self.directions} random directions" if self.directions else ""
-        verdict = "passed" if self.passed else "FAILED"
         lines = [
-            f"gradient check {verdict}: largest relative error {self.max_relative_error:.1e} "
+            f"gradient check {self.verdict}: largest relative error {self.max_relative_error:.1e} "
             f"(allowed {self.tolerance:.0e}), {looked}, float64"
         ]
         if self.worst is not None:
@@ -105,16 +131,46 @@ class GradientReport:
                 f"{self.kinks} elements left out: the loss has a corner there (a ReLU at 0, say); "
                 "other samples would show them"
             )
-        if not self.passed:
-            lines.append(
-                "Backpropagation does not compute the derivative of this loss. Look for "
-                "rg.ops.stop_gradient, "
-                "for parameters used outside of the graph, and for samples that lie on a corner of an "
-                "activation."
-            )
+        return [*lines, self.advice] if self.advice else lines
+
+    def _cells(self) -> list[tuple[str, str]]:
+        return [
+            (name, f"{error:.1e}" + ("" if error < self.tolerance else " too large"))
+            for name, error in self.errors.items()
+        ]
+
+    def __str__(self) -> str:
+        lines = self._lines()
+        if 1 < len(self.errors) <= FEW:
+            lines += text_table(_COLUMNS, self._cells())
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+
+        return html_paragraph(self._lines()) + html_table(_COLUMNS, self._cells())
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain numbers, strings and lists."""
+        worst = self.worst
+        return {
+            "verdict": self.verdict,
+            "passed": self.passed,
+            "max_relative_error": self.max_relative_error,
+            "tolerance": self.tolerance,
+            "worst": None if worst is None else {**worst.__dict__, "index": list(worst.index)},
+            "errors": dict(self.errors),
+            "cause": self.cause,
+            "advice": self.advice,
+            "checked": self.checked,
+            "total": self.total,
+            "directions": self.directions,
+            "kinks": self.kinks,
+        }
+
+
+_COLUMNS = ("parameter", "largest relative error")
 
 
 def check_gradients(
@@ -147,7 +203,7 @@ def check_gradients(
     Returns
     -------
     GradientReport
-        With ``max_relative_error``, ``passed`` and ``worst``.
+        With ``max_relative_error``, ``passed``, ``worst``, the ``errors`` of each parameter and ``advice``.
 
     Raises
     ------
@@ -159,20 +215,29 @@ def check_gradients(
     copy = net.copy(dtype="float64")
     trainer = Trainer(copy, loss, "sgd")
     arrays = trainer._batch(x, y, sample_weight)
-    at_rest = trainer._core.gradients(*arrays)
-    trainer._core.iteration = 0  # what is drawn by chance is drawn again: the same numbers are dropped
     frozen = set(copy.frozen)
     names = [name for name in copy.parameters if name not in frozen]
     if not names:
         raise ArgumentError("check_gradients: the model has no parameters that are trained")
-    gradients = {name: copy.gradients[name].copy() for name in names}
     weights = {name: copy.parameters[name] for name in names}
+    total = sum(weight.size for weight in weights.values())
+    try:
+        at_rest = trainer._core.gradients(*arrays)
+    except NonFiniteError as problem:
+        where = str(problem).partition(" in iteration")[0].partition(": ")[2]
+        return GradientReport(
+            math.inf, None, 0, total, 0, 0, cause="not finite", advice=_advice_not_finite(f": {where}")
+        )
+    trainer._core.iteration = 0  # what is drawn by chance is drawn again: the same numbers are dropped
+    gradients = {name: copy.gradients[name].copy() for name in names}
 
     def value() -> float:
-        return trainer._core.forward(*arrays)
+        try:
+            return trainer._core.forward(*arrays)
+        except NonFiniteError:
+            return math.nan
 
     found: list[tuple[Worst, bool]] = []
-    total = sum(weight.size for weight in weights.values())
     scale = max(float(np.abs(g).max()) for g in gradients.values())
     for name, index in _chosen(weights, limit, rng):
         found.append(_element(name, index, weights[name], gradients[name][index], value, at_rest, scale))
@@ -183,12 +248,75 @@ def check_gradients(
 
     smooth = [worst for worst, kink in found if not kink]
     # gradients that are all 0 where the loss is not flat must not pass for a division by nothing
-    scale = max([scale, *(abs(worst.numeric) for worst in smooth)])
-    worst = max(smooth, key=lambda w: abs(w.analytic - w.numeric), default=None)
-    error = abs(worst.analytic - worst.numeric) / scale if worst is not None and scale > 0 else 0.0
-    if worst is not None and not math.isfinite(error):
-        error = math.inf
-    return GradientReport(error, worst, checked, total, directions, len(found) - len(smooth))
+    scale = max([scale, *(abs(worst.numeric) for worst in smooth if math.isfinite(worst.numeric))])
+    errors: dict[str, float] = {}
+    for one in smooth:
+        if one.parameter in weights:
+            errors[one.parameter] = max(errors.get(one.parameter, 0.0), one.gap / scale if scale else 0.0)
+    worst = max(smooth, key=lambda one: one.gap, default=None)
+    error = worst.gap / scale if worst is not None and scale > 0 else 0.0
+    kinks = len(found) - len(smooth)
+    report = GradientReport(error, worst, checked, total, directions, kinks, errors=errors)
+    if not report.passed:
+        steps = trainer.plan()["steps"]
+        stops = [name for name, _, rest in (s.partition(" = ") for s in steps) if "stop_gradient(" in rest]
+        report.cause, report.advice = _reason(report, smooth, stops)
+    return report
+
+
+def _reason(report: GradientReport, smooth: list[Worst], stops: list[str]) -> tuple[str, str]:
+    """Why backpropagation and differences do not agree, as far as can be told, and what to do."""
+    worst = report.worst
+    if worst is None:
+        return "corner", (
+            "Nothing could be compared: the loss has a corner at every element. Take other samples, or other "
+            "weights."
+        )
+    if not math.isfinite(worst.gap):
+        return "not finite", _advice_not_finite(f" within {STEP:g} of {worst.parameter}")
+    if stops:
+        return "stop_gradient", (
+            f"Backpropagation leaves out what passes through rg.ops.stop_gradient ({', '.join(stops)}), and "
+            "a difference does not. Where that is meant, check a graph without it."
+        )
+    if worst.parameter not in report.errors:
+        return "unseen elements", (
+            f"The {report.checked:,} elements looked at agree, but not all of the others; more samples= "
+            "shows which."
+        )
+    if report.kinks:
+        return "corner", (
+            "Other elements lie on a corner of the loss, and this one may be too near to one. Take other "
+            "samples."
+        )
+    wrong = [name for name, error in report.errors.items() if error >= report.tolerance]
+    hint = "all parameters are wrong"
+    if len(wrong) < len(report.errors):
+        hint = f"wrong are {', '.join(wrong[:FEW])}{' and others' if len(wrong) > FEW else ''} alone"
+    factor = _factor([one for one in smooth if one.parameter == worst.parameter])
+    if factor is not None:
+        hint += f"; all of {worst.parameter} is {factor:.4g} times what it should be"
+    return "derivative", (
+        f"Backpropagation does not compute the derivative of this loss: {hint}. If smaller weights and "
+        f"inputs do not mend it (a loss may bend within {STEP:g}), an operation's backward is wrong: please "
+        "report it."
+    )
+
+
+def _advice_not_finite(where: str) -> str:
+    return (
+        f"The loss is no finite number{where}. Scale the inputs, begin with smaller weights, and keep log, "
+        "sqrt and division away from 0."
+    )
+
+
+def _factor(found: list[Worst]) -> float | None:
+    """analytic / numeric, where that is one number for all elements."""
+    largest = max(abs(one.numeric) for one in found)
+    ratios = [one.analytic / one.numeric for one in found if abs(one.numeric) > 1e-3 * largest]
+    if len(ratios) < 2 or max(ratios) - min(ratios) > 1e-3 * max(abs(r) for r in ratios):
+        return None
+    return sum(ratios) / len(ratios)
 
 
 def _chosen(

@@ -12,6 +12,7 @@ Attributes: TypeAlias = dict[str, Attribute]
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 __version__: str
+recorded_every: int  # iterations from one whose norms are recorded to the next
 
 class RetrogradError(Exception): ...
 class ShapeError(RetrogradError, ValueError): ...
@@ -232,8 +233,8 @@ class EpochResult:
     stopped: bool  # stop() was called, or on_iteration returned True
     outputs: list[Array]  # collect=True: every model output in the order of visit, else []
     order: NDArray[np.int64]  # the rows in that order (collect=True), else empty
-    gradient_norms: dict[str, float]  # record_layers: parameter -> mean norm of its gradient
-    update_norms: dict[str, float]  # record_layers: parameter -> mean norm of its update
+    gradient_norms: dict[str, float]  # record_layers: parameter -> mean norm, over recorded iterations
+    update_norms: dict[str, float]  # the same of its update
 
 class _Trainer:
     """Trainer32 and Trainer64 have the same methods."""

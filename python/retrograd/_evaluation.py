@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Graph", "GraphNode"]
 
 JACOBIAN_LIMIT = 32_768  # numbers of a local derivative that is no elementwise array
+TEXT_LIMIT = 18  # letters that a box of the picture has room for
 
 # Operations of which element i of the result depends on element i of each operand alone. ("linear" is the
 # affine map of a layer in the core; the activation of that name is "identity".)
@@ -139,7 +140,7 @@ def _elementwise(node: GraphNode, k: int) -> Any:
     _feed(core, leaves, values)
     core.backward(np.ones(shape))
     found = core.gradient(core.nodes.index(leaves[k]))
-    return None if found is None else found[()]
+    return None if found is None else _number(found)
 
 
 def _jacobian(node: GraphNode, k: int) -> Any:
@@ -165,7 +166,12 @@ def _jacobian(node: GraphNode, k: int) -> Any:
             return None
         rows.append(row)
         seed[i] = 0.0
-    return np.reshape(np.stack(rows), (*seed.shape, *rows[0].shape))[()]
+    return _number(np.reshape(np.stack(rows), (*seed.shape, *rows[0].shape)))
+
+
+def _number(array: Values) -> Any:
+    """A float for an array without axes."""
+    return array if array.ndim else float(array)
 
 
 def _feed(core: _core.Evaluation, leaves: list[Node], values: list[Any]) -> None:
@@ -377,13 +383,13 @@ class Graph:
         if not self._phase:
             raise StateError(f"{self.nodes[position].name}: no value yet; call forward first")
         found = self._core.value(position)
-        return self._fed.get(position) if found is None else found[()]
+        return self._fed.get(position) if found is None else _number(found)
 
     def _gradient(self, position: int) -> Any:
         if self._phase != "backward":
             raise StateError(f"{self.nodes[position].name}: no gradient yet; call backward first")
         found = self._core.gradient(position)
-        return None if found is None else found[()]
+        return None if found is None else _number(found)
 
     # ----------------------------------------------------------------------------------- expressions
 
@@ -478,9 +484,17 @@ class Graph:
     def _repr_svg_(self) -> str:
         return self.to_svg()
 
+    def _repr_html_(self) -> str:
+        # a notebook shrinks a wide picture until it cannot be read; here it scrolls
+        return f'<div style="overflow-x: auto">{self.to_svg()}</div>'
+
     def __repr__(self) -> str:
         leaves = [node.name for node in self.nodes if node.kind not in ("operation", "constant")]
         return f"<Graph {self.result.name}({', '.join(leaves)}): {len(self.nodes)} nodes>"
+
+
+def _short(number: float) -> str:
+    return f"{number:.4g}"
 
 
 def _text(value: Any) -> str:
@@ -488,9 +502,11 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     array = np.asarray(value)
-    if array.size > 4:
-        return f"{array.shape}"
-    return np.array2string(array, formatter={"all": "{:.4g}".format}, separator=", ").replace("\n", "")
+    if array.size <= 4:
+        shown = str(np.vectorize(_short, otypes=[object])(array).tolist()).replace("'", "")
+        if len(shown) <= TEXT_LIMIT:
+            return shown
+    return f"shape {array.shape}"
 
 
 def _local_text(node: GraphNode, k: int) -> str:

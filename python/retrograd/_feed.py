@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Ready: TypeAlias = tuple[list[Array], list[Array], NDArray[np.float64] | None]
 
 _SHOWN = 0.1  # seconds between two looks at the progress, as in the core
+_SAMPLE = 256  # rows that layers are looked at with
 
 
 class Pass:
@@ -70,7 +71,7 @@ class Watch:
 
 
 class ArrayFeed:
-    """Whole arrays, or some of their rows."""
+    """Whole arrays, or some of their rows; ``seed`` is the trainer's, whose core shuffles."""
 
     def __init__(
         self,
@@ -78,13 +79,17 @@ class ArrayFeed:
         batch_size: int,
         shuffle: bool = False,
         rows: NDArray[np.int64] | None = None,
+        seed: int = 0,
     ) -> None:
         self._x, self._y, self._weight = data
-        self._batch_size, self._shuffle, self._rows = batch_size, shuffle, rows
+        self._batch_size, self._shuffle, self._rows, self._seed = batch_size, shuffle, rows, seed
+        self.sample: Ready | None = None  # the first rows of the first epoch that was watched closely
 
     def train(self, core: Core, watch: Watch) -> Pass | None:
         """One epoch; None where it was broken off."""
         before = core.epoch
+        if watch.record and self.sample is None:
+            self.sample = self._first(before)
         result = core.run_epoch(
             self._x,
             self._y,
@@ -108,6 +113,13 @@ class ArrayFeed:
             [target[result.order] for target in self._y] if watch.collect else [],
             result.outputs,
         )
+
+    def _first(self, epoch: int) -> Ready:
+        total = len(self._x[0]) if self._rows is None else len(self._rows)
+        order = _core.permutation(total, self._seed, epoch) if self._shuffle else np.arange(total)
+        chosen = order[:_SAMPLE] if self._rows is None else self._rows[order[:_SAMPLE]]
+        weight = None if self._weight is None else self._weight[chosen]
+        return [x[chosen] for x in self._x], [y[chosen] for y in self._y], weight
 
     def evaluate(self, core: Core, collect: bool) -> tuple[float, list[Array], list[Array]]:
         """The loss in inference mode; with ``collect`` also targets and outputs."""
@@ -146,6 +158,7 @@ class BatchFeed:
         self._passes = 0
         self._steps = 0  # of an epoch; 0 while it is not known
         self._asked = 0  # rows of the present batch of an Indexed
+        self.sample: Ready | None = None  # as of ArrayFeed
         if isinstance(source, Indexed):
             self._steps = -(-len(source) // batch_size)
         elif source.steps_per_epoch is not None:
@@ -156,15 +169,19 @@ class BatchFeed:
         total = _Total()
         shown = perf_counter()
         kept = _Kept()
+        first: list[Ready] = []
         for number, batch in enumerate(self._epoch(core.epoch)):
             try:
                 x, y, weight = self._ready(batch)
-                result = core.run_batch(x, y, weight, watch.collect, watch.record)
+                recorded = watch.record and number % _core.recorded_every == 0  # as run_epoch does
+                result = core.run_batch(x, y, weight, watch.collect, recorded)
             except (ShapeError, DTypeError, ArgumentError) as error:
                 raise self._named(error, number) from None
             total.add(result)
-            if watch.record:
+            if recorded:
                 total.add_norms(_norms(result))
+            if watch.record and self.sample is None and sum(len(part[0][0]) for part in first) < _SAMPLE:
+                first.append(_copied((x, y, weight)))
             if watch.collect:
                 kept.add(y, result.outputs)
             if watch.on_iteration is not None:
@@ -180,6 +197,8 @@ class BatchFeed:
         if watch.stopped() and total.count != self._steps:
             return None
         self._steps = total.count
+        if first:
+            self.sample = _joined(first)
         core.end_epoch()
         return total.means(*kept.whole())
 
@@ -261,6 +280,7 @@ class _Total:
         self.count = self.samples = 0
         self._sum = self._weight = self._penalty = self._norm = 0.0
         self._norms: dict[str, float] = {}
+        self._recorded = 0
 
     def add(self, result: EpochResult) -> None:
         self.count += 1
@@ -272,6 +292,7 @@ class _Total:
         self._norm += result.gradient_norm
 
     def add_norms(self, norms: dict[str, float]) -> None:
+        self._recorded += 1
         for name, norm in norms.items():
             self._norms[name] = self._norms.get(name, 0.0) + norm
 
@@ -280,7 +301,7 @@ class _Total:
 
     def means(self, targets: list[Array], outputs: list[Array]) -> Pass:
         n = self.count
-        norms = {name: norm / n for name, norm in self._norms.items()}
+        norms = {name: norm / self._recorded for name, norm in self._norms.items()}
         return Pass(self.loss(), self._penalty / n, self._norm / n, self.samples, norms, targets, outputs)
 
 
@@ -301,6 +322,27 @@ class _Kept:
             for batches in (self._targets, self._outputs)
         ]
         return found[0], found[1]
+
+
+def _copied(batch: Ready) -> Ready:
+    """The first rows of a batch; the next batch may reuse its memory."""
+    x, y, weight = batch
+    part = slice(_SAMPLE)
+    return (
+        [array[part].copy() for array in x],
+        [array[part].copy() for array in y],
+        None if weight is None else weight[part].copy(),
+    )
+
+
+def _joined(batches: list[Ready]) -> Ready:
+    x, y = (
+        [np.concatenate(parts)[:_SAMPLE] for parts in zip(*(batch[k] for batch in batches), strict=True)]
+        for k in (0, 1)
+    )
+    weights = [np.ones(len(part[0])) if weight is None else weight for part, _, weight in batches]
+    known = any(weight is not None for _, _, weight in batches)
+    return x, y, np.concatenate(weights)[:_SAMPLE] if known else None
 
 
 def _norms(result: EpochResult) -> dict[str, float]:

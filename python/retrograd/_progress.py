@@ -1,4 +1,4 @@
-"""One line that says how far training is: tqdm's where it is installed, else our own."""
+"""One line that says how far training is: HTML in a notebook, tqdm's where it is installed, else our own."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ def progress_of(wanted: bool | None, epochs: int) -> Progress | None:
     if stream is None or wanted is False:
         return None
     terminal = bool(getattr(stream, "isatty", lambda: False)())
-    notebook = "ipykernel" in sys.modules
     if wanted is None and not terminal:
         return None
-    if not terminal and not notebook:
+    if not terminal and _in_notebook():
+        return _Notebook(epochs)
+    if not terminal:
         return _Lines(stream)  # a log file keeps whole lines, not a line rewritten
     from importlib import import_module
 
@@ -49,6 +50,13 @@ def progress_of(wanted: bool | None, epochs: int) -> Progress | None:
         return _Tqdm(import_module("tqdm").tqdm, epochs)
     except ImportError:
         return _Line(stream)
+
+
+def _in_notebook() -> bool:
+    """Whether IPython runs here behind a kernel, which shows HTML; a terminal's IPython has none."""
+    python = sys.modules.get("IPython")  # where it was never imported, nobody can be looking through it
+    shell = python.get_ipython() if python is not None else None
+    return getattr(shell, "kernel", None) is not None
 
 
 def _numbers(logs: Mapping[str, float]) -> dict[str, str]:
@@ -146,3 +154,76 @@ class _Lines:
 
     def close(self) -> None:
         pass
+
+
+class _Notebook:
+    """A bar over all epochs, of HTML that takes the place of what was shown before."""
+
+    PAUSE = 0.1  # seconds between two pictures
+
+    def __init__(self, epochs: int) -> None:
+        from importlib import import_module
+
+        self._display = import_module("IPython.display").display
+        self._handle: Any = None
+        self._epochs = epochs
+        self._whole = 0
+        self._done = 0.0
+        self._head = ""
+        self._logs: dict[str, str] = {}
+        self._shown = 0.0
+        self._started = perf_counter()
+
+    def begin(self, epoch: int, last: int) -> None:
+        self._head = f"epoch {epoch}/{last}"
+
+    def update(self, done: int, total: int, loss: float) -> None:
+        self._logs["loss"] = f"{loss:.4g}"
+        self._done = self._whole + done / total
+        self._show()
+
+    def end(self, logs: Mapping[str, float]) -> None:
+        self._logs = _numbers(logs)
+        self._whole += 1
+        self._done = float(self._whole)
+        self._show()
+
+    def close(self) -> None:
+        if self._head:
+            self._draw(_clock(perf_counter() - self._started))
+
+    def _show(self) -> None:
+        now = perf_counter()
+        if self._handle is None or now - self._shown >= self.PAUSE:
+            self._shown = now
+            passed = now - self._started
+            left = passed * (self._epochs - self._done) / max(self._done, 1e-9)
+            self._draw(f"{_clock(passed)}, {_clock(left)} left")
+
+    def _draw(self, clock: str) -> None:
+        numbers = "  ".join(f"{name} {value}" for name, value in self._logs.items())
+        line = f"{self._head}  {numbers}  {clock}"
+        bundle = {"text/plain": line, "text/html": _bar_html(self._done / self._epochs, line)}
+        if self._handle is None:
+            self._handle = self._display(bundle, raw=True, display_id=True)
+        else:
+            self._handle.update(bundle, raw=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _bar_html(part: float, line: str) -> str:
+    from html import escape
+
+    frame = "display:inline-block;vertical-align:middle;width:160px;height:9px;margin-right:10px"
+    fill = f"width:{100 * part:.1f}%;height:100%;background:currentColor;opacity:.6"
+    return (
+        '<div style="font-variant-numeric:tabular-nums;white-space:pre-wrap">'
+        f'<span style="{frame};border:1px solid currentColor">'
+        f'<span style="display:block;{fill}"></span></span>'
+        f"{escape(line)}</div>"
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrograd._arguments import unknown
+from retrograd._table import html_paragraph, html_table
 from retrograd.model import call_name
 from retrograd.trainer import Trainer
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from retrograd.model import Model
 
 __all__ = ["LayerTrace", "Trace"]
+
+SHOWN = 30  # layers in a notebook
 
 
 class LayerTrace:
@@ -166,6 +169,22 @@ class Trace:
 
     def __repr__(self) -> str:
         return f"<Trace: loss {self.loss:.6g}; layers {', '.join(self.layers)}>"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for name in self.layers[:SHOWN]:
+            layer = self[name]
+            numbers = {what: getattr(layer, what) for what in ("z", "a", "delta", "dW")}
+            found = {what: array for what, array in numbers.items() if array is not None and array.size}
+            for what, array in found.items():
+                first = name if what == next(iter(found)) else ""
+                parts = (array.min(), array.mean(), array.max())
+                rows.append([first, what, str(array.shape), *(f"{part:.4g}" for part in parts)])
+        table = html_table(["layer", "", "shape", "min", "mean", "max"], rows, left=2)
+        loss = html_paragraph([f"loss {self.loss:.6g}"])
+        more = len(self.layers) - SHOWN
+        rest = html_paragraph([f"and {more} more layers; all of them: trace.layers"]) if more > 0 else ""
+        return f'<div style="overflow-x:auto">{loss}{table}{rest}</div>'
 
 
 def _one(parts: list[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The command line: ``retrograd train | predict | doctor``."""
+"""The command line: ``retrograd train | predict | explain | doctor``."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     import argparse
 
     from retrograd import __version__
+    from retrograd._explain import command as explain
 
     parser = argparse.ArgumentParser(prog="retrograd", description="Neural-network training on the CPU.")
     parser.add_argument("--version", action="version", version=f"retrograd {__version__}")
@@ -73,8 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--out", default=None, help="an .npy or .csv file to write in place of printing")
     predict.set_defaults(run=_predict)
 
+    explain.add_arguments(
+        commands.add_parser("explain", help="one training step of a small network, written out")
+    )
+
     doctor = commands.add_parser(
-        "doctor", help="versions, processor, threads, and a check that gradients are right"
+        "doctor", help="versions, processor, threads, speed, and a check of gradients and of equal bits"
     )
     doctor.set_defaults(run=_doctor)
     return parser
@@ -190,10 +195,14 @@ def _doctor(options: argparse.Namespace) -> int:
 
     import retrograd as rg
     from retrograd import _core
+    from retrograd._machine import machine
 
     found = ", ".join(
         name
-        for name in ("tqdm", "pandas", "polars", "matplotlib", "sklearn", "torch", "onnx")
+        for name in (
+            *("tqdm", "pandas", "polars", "matplotlib", "sympy", "sklearn", "torch", "onnx", "onnxruntime"),
+            *("IPython", "anywidget", "websockets"),
+        )
         if find_spec(name)
     )
     facts = {
@@ -203,6 +212,7 @@ def _doctor(options: argparse.Namespace) -> int:
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "instruction set": f"{_core.isa()} (this processor runs {', '.join(_core.runnable_isas())})",
         "threads": f"{_core.available_threads()} available, by {_core.parallel_backend()}",
+        "speed": f"{machine()}",
         "found besides": found or "nothing",
     }
     for name, fact in facts.items():
@@ -213,7 +223,29 @@ def _doctor(options: argparse.Namespace) -> int:
     rng = np.random.default_rng(0)
     report = rg.check_gradients(net, rng.normal(size=(7, 3)), rng.integers(0, 2, 7), "cross_entropy")
     print(report)
-    return 0 if report.passed else 1
+    same = _same_bytes()
+    print(f"same bytes with 1 and 2 threads after 20 steps: {same}")
+    return 0 if report.passed and same != "FAILED" else 1
+
+
+def _same_bytes() -> str:
+    """Whether one thread and two train the same parameters, by steps large enough to be shared."""
+    import numpy as np
+
+    import retrograd as rg
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(256, 64)).astype(np.float32), rng.integers(0, 10, 256)
+    found = []
+    for threads in (1, 2):
+        net = rg.Sequential([rg.Input(64), rg.Dense(64, activation="tanh"), rg.Dense(10)], seed=1)
+        trainer = rg.Trainer(net, "cross_entropy", rg.Adam(1e-2), threads=threads)
+        for _ in range(20):
+            trainer.step(x, y)
+        if trainer.threads_used != threads:
+            return f"not tested, this process was lent {trainer.threads_used}"
+        found.append(net.flat_parameters.tobytes())
+    return "passed" if found[0] == found[1] else "FAILED"
 
 
 if __name__ == "__main__":

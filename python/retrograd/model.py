@@ -12,6 +12,7 @@ import numpy as np
 from retrograd import _core
 from retrograd._arguments import integer, nearest, seed_of, unknown
 from retrograd._core import direct_predict
+from retrograd._table import bytes_text, html_paragraph, html_table, text_table
 from retrograd.data import match_inputs
 from retrograd.errors import ArgumentError, DTypeError, GraphError, ShapeError, StateError
 from retrograd.graph import Node, shape_text
@@ -189,6 +190,9 @@ def call_name(info: LayerInfo, role: str, call: int) -> str:
     return f"{info.name}@{call}{first.removeprefix(info.name)}" if call and first else first
 
 
+_COLUMNS = ("layer", "output shape", "parameters", "multiply-adds")
+
+
 class Summary:
     """What a model is made of, as a table: ``print(net.summary())``."""
 
@@ -201,15 +205,19 @@ class Summary:
             (f"{name} (input)", shape_text(node.shape), 0, 0)
             for name, node in zip(model._core.input_names, model.inputs, strict=True)
         ]
+        self._extra = [("", "")] * len(self.rows)  # activation and RMS of weights, for the wider table
         for info in infos:
             title = info.name + (f" (x{info.calls})" if info.calls > 1 else "")
             if info.kind not in info.name:
                 title += f" ({info.kind})"
             count = sum(sizes[name] for name in info.parameters.values())
             self.rows.append((title, shape_text(info.output_shape), count, info.cost))
+            weights = [model.parameters[name] for role, name in info.parameters.items() if "bias" not in role]
+            self._extra.append((_activation(model, info), _rms(weights)))
         for name, size in sizes.items():
             if name not in in_layers:
                 self.rows.append((f"{name} (variable)", str(model.parameters[name].shape), size, 0))
+                self._extra.append(("", _rms([model.parameters[name]])))
         self.parameters: int = sum(sizes.values())
         self.frozen: int = sum(size for name, size in sizes.items() if name in frozen)
         self.cost: int = sum(row[3] for row in self.rows)
@@ -222,46 +230,46 @@ class Summary:
 
     def _totals(self) -> list[str]:
         trained = f", {self.frozen:,} of them frozen" if self.frozen else ""
-        parts = ", ".join(f"{name} {_bytes(size)}" for name, size in self.memory.items())
+        parts = ", ".join(f"{name} {bytes_text(size)}" for name, size in self.memory.items())
         return [
             f"{self.parameters:,} parameters{trained}, {self.dtype}; {self.cost:,} multiply-adds for a "
             "sample",
-            f"memory for a batch of {self.batch_size}: {_bytes(sum(self.memory.values()))}: {parts}",
+            f"memory for a batch of {self.batch_size}: {bytes_text(sum(self.memory.values()))}: {parts}",
         ]
 
+    def _cells(self) -> list[tuple[str, str, str, str]]:
+        return [(name, shape, f"{count:,}", f"{cost:,}") for name, shape, count, cost in self.rows]
+
     def __str__(self) -> str:
-        head = ("layer", "output shape", "parameters", "multiply-adds")
-        rows = [(name, shape, f"{count:,}", f"{cost:,}") for name, shape, count, cost in self.rows]
-        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(4)]
-
-        def line(row: tuple[str, str, str, str]) -> str:
-            left = f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}"
-            return f"{left}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}"
-
-        rule = "-" * (sum(widths) + 6)
-        return "\n".join([line(head), rule, *map(line, rows), rule, *self._totals()])
+        head, rule, *rows = text_table(_COLUMNS, self._cells(), left=2)
+        return "\n".join([head, rule, *rows, rule, *self._totals()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{escape(shape)}</td><td>{count:,}</td><td>{cost:,}</td></tr>"
-            for name, shape, count, cost in self.rows
-        )
-        head = "<tr><th>layer</th><th>output shape</th><th>parameters</th><th>multiply-adds</th></tr>"
-        totals = "<br>".join(map(escape, self._totals()))
-        return f"<table>{head}{rows}</table><p>{totals}</p>"
+        head = ("layer", "output shape", "activation", "parameters", "multiply-adds", "RMS of weights")
+        rows = [
+            (name, shape, activation, f"{count:,}", f"{cost:,}", rms)
+            for (name, shape, count, cost), (activation, rms) in zip(self.rows, self._extra, strict=True)
+        ]
+        table = html_table(head, rows, left=3)
+        return f'<div style="overflow-x:auto">{table}{html_paragraph(self._totals(), faint=True)}</div>'
 
 
-def _bytes(size: int) -> str:
-    value = float(size)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} GB"
+def _activation(model: Model, info: LayerInfo) -> str:
+    """What leads from z to a, as far as it has a name."""
+    z, a = info.nodes.get("z"), info.nodes.get("a")
+    if z and a and z != a:
+        node = model._core.node(a)
+        return node.op if [model._core.name_of(k) for k in node.inputs] == [z] else "function"
+    return str(info.config.get("activation", ""))
+
+
+def _rms(arrays: list[Array]) -> str:
+    """The root mean square over all of them; "" for no numbers."""
+    size = sum(array.size for array in arrays)
+    total = sum(float(np.linalg.norm(array)) ** 2 for array in arrays)
+    return f"{(total / size) ** 0.5:.3g}" if size else ""
 
 
 # The model whose weights a parameter's (or buffer's) node stands for, as long as that model lives.
@@ -672,7 +680,8 @@ class Model:
         """A table of layers, output shapes, parameters, cost and memory; print it, or let a notebook show it.
 
         ``summary().memory`` has the bytes of the parameters, their gradients, buffers, and what a prediction
-        of ``batch_size`` rows takes. Training takes more: ``trainer.summary()``.
+        of ``batch_size`` rows takes. Training takes more: ``trainer.summary()``. Backward's multiply-adds,
+        bytes and time of a step: ``rg.cost(net)``.
 
         Raises
         ------

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from retrograd._core import Array, LossSpec, Trainer32, Trainer64
+    from retrograd._flow import Probe
     from retrograd._progress import Progress
     from retrograd._trace import Trace
     from retrograd.optim import Optimizer, ParamGroup
@@ -171,6 +172,7 @@ class Trainer:
     """
 
     _core: Trainer32 | Trainer64
+    _settings: dict[str, Any]
 
     def __init__(
         self,
@@ -190,6 +192,8 @@ class Trainer:
         if not isinstance(model, Model):
             raise ArgumentError(f"Trainer: expected a Model, got {type(model).__name__}")
         self._model = model
+        self._settings = {"loss_weights": loss_weights, "param_groups": param_groups, "l1": l1, "l2": l2}
+        self._settings |= {"clip_norm": clip_norm, "clip_value": clip_value}  # as given, for a copy
         self._objective = Objective(model, loss, loss_weights)
         self._optimizer = optim.resolve("Trainer", optimizer)
         self._metrics = _resolve_metrics(metrics)
@@ -213,6 +217,17 @@ class Trainer:
             self._seed,
         )
         model._links = self._objective.links()
+        self._given = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "param_groups": param_groups,
+            "l1": l1,
+            "l2": l2,
+            "clip_norm": clip_norm,
+            "clip_value": clip_value,
+            "threads": threads,
+            "seed": seed,
+        }
         self._history = History()
         self._stop_reason = ""
         self._running = False
@@ -230,6 +245,19 @@ class Trainer:
         if isinstance(parts[0], losses.CrossEntropy):
             return len(inputs[0].shape), (rank - 1,)
         return len(inputs[0].shape), (rank, 1) if shape[1:] == (1,) else (rank,)
+
+    def _twin(self, dtype: str) -> Trainer:
+        """A trainer of a copy of the model, in the same state: its next step is what this one's would be."""
+        twin = Trainer(self._model.copy(dtype=dtype), optimizer=self._optimizer, **self._given)
+        twin._core.iteration, twin._core.epoch = self._core.iteration, self._core.epoch
+        if self._plateau is not None:
+            twin._core.schedule_state = self._core.schedule_state
+        if twin.lr != self.lr:  # it was set
+            twin.lr = self.lr
+        for name, slots in twin.optimizer_state.items():
+            for slot, view in slots.items():
+                view[...] = self.optimizer_state[name][slot]
+        return twin
 
     # -------------------------------------------------------------------------------------- properties
 
@@ -609,12 +637,18 @@ class Trainer:
             ``{label: weight}``, one weight for each class, or ``"balanced"``. Multiplies sample_weight, but
             does not enter val_loss.
         record
-            ``"layers"``: the norm of every parameter's gradient and update as well.
+            ``"layers"``: for every parameter the norms of gradient and update, and RMS update / RMS weight
+            (``gradient_norm/dense_0.weight``, ``update_norm/``, ``update_ratio/``), means over every eighth
+            iteration of the epoch from the first on; for every layer, from one trace of 256 rows after the
+            epoch, ``delta_rms/dense_0``, ``activation_mean/``, ``activation_std/``, and the shares
+            ``saturated/`` of its outputs and ``dead/`` of its units. The 256 rows are the first of the first
+            epoch. Training is not touched.
         callbacks
             Rules of :mod:`retrograd.stop`, objects of :mod:`retrograd.callbacks`, or anything with their
             methods.
         progress
-            None: a bar where standard error is a terminal. True: always, False: never.
+            None: a bar where standard error is a terminal. True: always (in a notebook one line of HTML),
+            False: never.
 
         Returns
         -------
@@ -653,7 +687,8 @@ class Trainer:
         listed = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
         keep = any(getattr(callback, "needs_outputs", False) for callback in listed)
         ticks = [callback.on_tick for callback in listed if hasattr(callback, "on_tick")]
-        self._monitors = self._names(validation is not None, record is not None)
+        probe = self._probe() if record is not None else None
+        self._monitors = self._names(validation is not None, probe)
         if self._plateau is not None:
             monitored("ReduceOnPlateau", self._plateau.monitor, self)
 
@@ -666,7 +701,7 @@ class Trainer:
                 hook(self, {"epochs": count})
             while done < count and not self._stop_reason:
                 started = perf_counter()
-                row = self._epoch(feed, keep, record is not None, turns, ticks, bar, count - done)
+                row = self._epoch(feed, keep, probe, turns, ticks, bar, count - done)
                 if row is None:
                     break
                 if validation is not None:
@@ -700,7 +735,7 @@ class Trainer:
         self,
         feed: ArrayFeed | BatchFeed,
         keep: bool,
-        record: bool,
+        probe: Probe | None,
         turns: dict[str, list[Any]],
         ticks: list[Callable[[Trainer], None]],
         bar: Progress | None,
@@ -730,7 +765,7 @@ class Trainer:
         collect = keep or bool(self._metrics)
         watch = Watch(
             collect,
-            record,
+            probe is not None,
             on_iteration if turns["on_iteration_end"] else None,
             on_progress if bar is not None or ticks else None,
             lambda: bool(self._stop_reason),
@@ -752,10 +787,12 @@ class Trainer:
             row |= self._measure(result.targets, result.outputs)
         row |= {"lr": lr, "penalty": result.penalty, "gradient_norm": result.gradient_norm}
         row |= result.norms
+        if probe is not None and feed.sample is not None:
+            row |= probe.look(self._core, feed.sample, result.norms)
         row["samples_per_second"] = result.samples / passed if passed > 0 else math.inf
         return row
 
-    def _names(self, validation: bool, record: bool) -> list[str]:
+    def _names(self, validation: bool, probe: Probe | None) -> list[str]:
         """What an epoch's row will have, in the order of the history."""
         measured = [
             *_FIRST,
@@ -766,8 +803,12 @@ class Trainer:
             ),
         ]
         names = measured + ([f"val_{name}" for name in measured] if validation else [])
-        norms = [f"{what}/{name}" for what in ("gradient_norm", "update_norm") for name in self._trained()]
-        return names + list(_LAST[:3]) + (norms if record else []) + list(_LAST[3:])
+        return names + list(_LAST[:3]) + (probe.names() if probe is not None else []) + list(_LAST[3:])
+
+    def _probe(self) -> Probe:
+        from retrograd._flow import Probe  # few runs are recorded layer by layer
+
+        return Probe(self._model, self._trained())
 
     def _trained(self) -> list[str]:
         frozen = set(self._model.frozen)
@@ -803,7 +844,7 @@ class Trainer:
             raise ArgumentError(
                 "fit: the weights of all rows to train on are 0, so there is nothing to learn from"
             )
-        return ArrayFeed((x, y, weight), batch_size, shuffle, rows), validation
+        return ArrayFeed((x, y, weight), batch_size, shuffle, rows, self._seed), validation
 
     def _stream_feeds(
         self,

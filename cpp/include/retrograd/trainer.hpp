@@ -43,14 +43,17 @@ struct Batch {  // arrays of equal length: one for each input, one for each targ
     const ArrayView* sample_weight = nullptr;
 };
 
+// Of the iterations of an epoch the first, and then every eighth: recording costs a fifth of such a step.
+inline constexpr std::int64_t recorded_every = 8;
+
 struct EpochOptions {
     std::int64_t batch_size = 32;
     bool shuffle = true;
     const std::vector<std::int64_t>* rows = nullptr;  // these rows only
     bool collect = false;                             // keep every output
-    bool record_layers = false;
-    std::function<bool()> interrupted;                       // asked every 20 ms; true drops the running step
-    std::function<bool(std::int64_t, double)> on_iteration;  // true: stop after this one
+    bool record_layers = false;                       // norms per parameter, each recorded_every iterations
+    std::function<bool()> interrupted;                // asked every 20 ms; true drops the running step
+    std::function<bool(std::int64_t, double)> on_iteration;            // true: stop after this one
     std::function<void(std::int64_t, std::int64_t, double)> progress;  // samples done, in all, loss so far
 };
 
@@ -70,7 +73,7 @@ struct EpochResult {
     bool stopped = false;
     std::vector<std::vector<T>> outputs;
     std::vector<std::int64_t> order;
-    std::map<std::string, double> gradient_norms, update_norms;
+    std::map<std::string, double> gradient_norms, update_norms;  // means over the recorded iterations
 };
 
 template <class T>

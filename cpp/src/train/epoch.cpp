@@ -145,8 +145,8 @@ class Epoch {
         sums = s_.updater.sums();
         if (!sums.finite) return Outcome::backward;
         bool good = true;
-        if (options_.record_layers) {
-            const auto norms = s_.updater.update_norms(member, sums, s_.iteration + 1, s_.rate(), good);
+        if (options_.record_layers && result_.iterations % recorded_every == 0) {
+            const auto norms = s_.updater.apply_and_measure(member, sums, s_.iteration + 1, s_.rate(), good);
             if (member.index() == 0 && good) record(norms);
         } else {
             good = s_.updater.apply(member, sums, s_.iteration + 1, s_.rate());
@@ -154,17 +154,12 @@ class Epoch {
         return good ? Outcome::running : Outcome::update;
     }
 
-    void record(const std::vector<double>& norms) {
-        for (std::size_t p = 0; p < norms.size(); ++p) {
-            const GraphNode& node = graph_[graph_.parameters()[p]];
-            double square = 0;
-            for (std::int64_t i = node.offset; i < node.offset + node.shape.size(); ++i) {
-                const auto g = static_cast<double>(s_.model->own_gradients()[static_cast<std::size_t>(i)]);
-                square += g * g;
-            }
-            gradient_norms_[p] += std::sqrt(square);
-            update_norms_[p] += norms[p];
+    void record(const typename Updater<T>::Norms& norms) {
+        for (std::size_t p = 0; p < gradient_norms_.size(); ++p) {
+            gradient_norms_[p] += norms.gradients[p];
+            update_norms_[p] += norms.updates[p];
         }
+        ++recorded_;
     }
 
     void collect(const Member& member) {
@@ -230,8 +225,8 @@ class Epoch {
         }
         for (std::size_t p = 0; p < gradient_norms_.size(); ++p) {
             const std::string& name = graph_[graph_.parameters()[p]].name;
-            result_.gradient_norms[name] = gradient_norms_[p] / count;
-            result_.update_norms[name] = update_norms_[p] / count;
+            result_.gradient_norms[name] = gradient_norms_[p] / static_cast<double>(recorded_);
+            result_.update_norms[name] = update_norms_[p] / static_cast<double>(recorded_);
         }
         return std::move(result_);
     }
@@ -258,6 +253,7 @@ class Epoch {
     Outcome outcome_ = Outcome::running;
     double penalty_ = 0, norm_ = 0;
     std::vector<double> gradient_norms_, update_norms_;
+    std::int64_t recorded_ = 0;  // iterations whose norms are in these
     Clock::time_point shown_ = Clock::now();
     EpochResult<T> result_;
 };

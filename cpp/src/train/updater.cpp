@@ -353,26 +353,61 @@ std::string Updater<T>::culprit() const {
 }
 
 template <class T>
-std::vector<double> Updater<T>::update_norms(const Member& member, const Sums& sums, std::int64_t t,
-                                             double lr, bool& good) {
-    std::vector<T> before;
-    if (member.index() == 0) before.assign(model_.parameters().begin(), model_.parameters().end());
-    member.barrier();
-    good = apply(member, sums, t, lr);
-    std::vector<double> norms;
-    if (member.index() == 0) {
-        const Graph& graph = *model_.graph();
-        for (const int id : graph.parameters()) {
-            double square = 0;
-            for (std::int64_t i = 0; i < graph[id].shape.size(); ++i) {
-                const auto at = static_cast<std::size_t>(graph[id].offset + i);
-                const double d =
-                    static_cast<double>(model_.parameters()[at]) - static_cast<double>(before[at]);
-                square += d * d;
-            }
-            norms.push_back(std::sqrt(square));
+void Updater<T>::cut_pieces() {
+    const Graph& graph = *model_.graph();
+    for (std::size_t p = 0; p < graph.parameters().size(); ++p) {
+        const GraphNode& node = graph[graph.parameters()[p]];
+        const std::int64_t end = node.offset + node.shape.size();
+        for (std::int64_t offset = node.offset; offset < end; offset += tile_size) {
+            pieces_.push_back({p, offset, std::min(tile_size, end - offset)});
         }
     }
+    before_ = AlignedBuffer<T>(static_cast<std::int64_t>(model_.parameters().size()));
+}
+
+// The sum of squares; in double where those of floats would leave their range.
+template <class T>
+double Updater<T>::square(const T* numbers, std::int64_t count) const {
+    const auto largest = static_cast<double>(kernels_.max_abs(numbers, count));
+    if (largest > 1e-12 && largest < 1e12)
+        return static_cast<double>(kernels_.sum_of_squares(numbers, count));
+    double sum = 0;
+    for (const T* x = numbers; x != numbers + count; ++x)
+        sum += static_cast<double>(*x) * static_cast<double>(*x);
+    return sum;
+}
+
+template <class T>
+typename Updater<T>::Norms Updater<T>::apply_and_measure(const Member& member, const Sums& sums,
+                                                         std::int64_t t, double lr, bool& good) {
+    if (member.index() == 0 && pieces_.empty()) cut_pieces();
+    member.barrier();
+    const auto each_piece = [&](auto&& f) {
+        member.for_each(std::ssize(pieces_),
+                        [&](std::int64_t i) { f(pieces_[static_cast<std::size_t>(i)]); });
+        member.barrier();
+    };
+    each_piece([&](Piece& piece) {
+        piece.gradient = square(g_ + piece.offset, piece.count);
+        std::copy_n(w_ + piece.offset, piece.count, before_.data() + piece.offset);
+    });
+    good = apply(member, sums, t, lr);
+    each_piece([&](Piece& piece) {
+        const T* w = w_ + piece.offset;
+        T* change = before_.data() + piece.offset;
+        for (std::int64_t i = 0; i < piece.count; ++i) change[i] = w[i] - change[i];
+        piece.update = square(change, piece.count);
+    });
+    Norms norms;
+    if (member.index() != 0) return norms;
+    norms.gradients.assign(model_.graph()->parameters().size(), 0.0);
+    norms.updates = norms.gradients;
+    for (const Piece& piece : pieces_) {
+        norms.gradients[piece.parameter] += piece.gradient;
+        norms.updates[piece.parameter] += piece.update;
+    }
+    for (double& norm : norms.gradients) norm = std::sqrt(norm);
+    for (double& norm : norms.updates) norm = std::sqrt(norm);
     return norms;
 }
 

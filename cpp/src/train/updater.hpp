@@ -56,9 +56,12 @@ class Updater {
     // The parameter where the last apply that failed, or the last sums that were not finite, went wrong.
     [[nodiscard]] std::string culprit() const;
 
-    // Calls apply with a copy of the old parameters at hand, and returns the norm of each parameter's update.
-    std::vector<double> update_norms(const Member& member, const Sums& sums, std::int64_t t, double lr,
-                                     bool& good);
+    struct Norms {
+        std::vector<double> gradients, updates;  // of each parameter of the graph
+    };
+    // By every member: apply, with a copy of the old parameters at hand to measure by. One member gets the
+    // norms, the others none.
+    Norms apply_and_measure(const Member& member, const Sums& sums, std::int64_t t, double lr, bool& good);
 
     struct Buffers {
         std::vector<AlignedBuffer<T>> slots;
@@ -103,6 +106,13 @@ class Updater {
     void for_spans(const Tile& tile, F&& f) const;
     void sweep(const Member& member, bool penalise);
     void write_tile(Tile& tile, const Coefficients& c, double scale);
+    struct Piece {  // of one parameter, for its norms
+        std::size_t parameter;
+        std::int64_t offset, count;
+        double gradient = 0, update = 0;  // sums of squares
+    };
+    void cut_pieces();
+    [[nodiscard]] double square(const T* numbers, std::int64_t count) const;
     void keep(const Tile& tile);
     void restore(const Tile& tile);
 
@@ -120,6 +130,8 @@ class Updater {
     bool tame_ = false;          // the rules of all groups are
     double most_lr_scale_ = 1;   // of all groups, as a magnitude
     AlignedBuffer<T> undo_;      // parameters, then slots; only where an update might overflow
+    std::vector<Piece> pieces_;  // of all parameters; none before norms are asked for
+    AlignedBuffer<T> before_;    // the parameters before an update whose norms are asked for
     bool trusted_ = false;
     std::int64_t culprit_ = 0;  // offset of a tile
 };

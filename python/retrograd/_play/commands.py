@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrograd._play import wire
-from retrograd._play.config import Config, SettingError
+from retrograd._play import details, reports, saving, wire
+from retrograd._play.config import Config
 from retrograd._play.lessons import LESSONS
+from retrograd._play.limits import SettingError
+from retrograd._play.own_data import checked_data, read_csv
 from retrograd._play.run import IDLE
-from retrograd._play.scenes import checked_data, read_csv
-from retrograd._play.views import exact, short
+from retrograd._play.views import Views, exact, short
 from retrograd._play.wire import Refusal
 from retrograd.errors import RetrogradError
 
@@ -92,9 +93,7 @@ def do_phase(session: Session, lane: int, dir: int) -> Answer:
     if dir > 0:
         session.advance_phase()
     else:
-        for run in session.runs:
-            run.previous_phase()
-        session.whole_curves()
+        session.back_phase()
     return _changed(session)
 
 
@@ -131,7 +130,6 @@ def do_seek(session: Session, lane: int, step: int) -> Answer:
     session.pause()
     for run in session.runs:
         run.seek(step)
-    session.whole_curves()
     return _changed(session, {"step": step})
 
 
@@ -150,21 +148,20 @@ def do_build(session: Session, lane: int, config: dict[str, Any]) -> Answer:
 
 def _settings(session: Session, lane: int, values: dict[str, Any]) -> Answer:
     run = session.runs[lane]
+    shared = {path: value for path, value in values.items() if path.partition("[")[0] in _DATA}
+    others = {other: other.config.changed(shared) for other in session.runs if other is not run}
+    if shared:
+        for config in others.values():
+            type(run)(config)  # what cannot be shows before anything is changed
     rebuilt = run.set(values)
     if rebuilt:
         session.pause()
         session.draft = None
-        shared = {path: value for path, value in values.items() if path.partition("[")[0] in _DATA}
-        for other in session.runs:
-            if other is not run:
-                other.rebuild(other.config.changed(shared))
-    elif run.step < session.runs[0].step or run.snapshots.last < session.runs[-1].snapshots.last:
-        session.whole_curves()
+        for other, config in others.items():
+            other.rebuild(config)
+        return _changed(session, {"rebuilt": True}, spec=True)
     # live settings are part of the spec too
-    answer = {"rebuilt": rebuilt}
-    if rebuilt:
-        return _changed(session, answer, spec=True)
-    return answer, session.told(_lanes(session), spec=True)
+    return {"rebuilt": False}, session.told(_lanes(session), spec=True)
 
 
 def do_edit(
@@ -314,11 +311,9 @@ def detail(session: Session, lane: int, target: dict[str, Any]) -> dict[str, Any
     run, views = session.runs[lane], session.views[lane]
     blocks: list[dict[str, Any]] = []
     try:
-        from retrograd._play import details
-
         checked_target(session, lane, "target", target)
         blocks = details.blocks(run, views, target)
-    except (Refusal, ImportError):
+    except Refusal:
         pass  # the network has changed, and the target is gone
     look = views.look()
     return {
@@ -335,8 +330,6 @@ def detail(session: Session, lane: int, target: dict[str, Any]) -> dict[str, Any
 
 
 def do_gradcheck(session: Session, lane: int, target: dict[str, Any]) -> Answer:
-    from retrograd._play import details
-
     checked_target(session, lane, "target", target)
     if target["kind"] in ("layer", "loss"):
         raise Refusal("bad_value", "target.kind", "target.kind: expected weight, bias or unit")
@@ -440,14 +433,10 @@ def do_maps(session: Session, lane: int, on: bool) -> Answer:
 
 
 def do_graph(session: Session, lane: int) -> Answer:
-    from retrograd._play import reports
-
     return reports.graph(session.runs[lane], session.views[lane]), []
 
 
 def do_explain(session: Session, lane: int, format: str) -> Answer:
-    from retrograd._play import reports
-
     return reports.explanation(session.runs[lane], session.views[lane], format), []
 
 
@@ -455,8 +444,6 @@ def do_explain(session: Session, lane: int, format: str) -> Answer:
 
 
 def do_fork(session: Session, lane: int) -> Answer:
-    from retrograd._play.views import Views
-
     _trainable(session)
     if len(session.runs) > 1:
         raise Refusal("bad_state", "fork", "fork: there are two runs already; drop one first")
@@ -482,8 +469,6 @@ def do_drop(session: Session, lane: int) -> Answer:
 
 
 def do_save(session: Session, lane: int, kind: str) -> Answer:
-    from retrograd._play import saving
-
     name, mime, content = saving.saved(session, lane, kind)
     blob = {"t": "blob", "id": None, "name": name, "mime": mime, "bytes": len(content)}
     return {"name": name}, [wire.text(blob), wire.BLOB + content]

@@ -9,6 +9,8 @@ import numpy as np
 
 from retrograd import init, layers, optim
 from retrograd._arguments import finite_numbers, integer, nearest, real
+from retrograd._play.limits import LIMITS, SettingError
+from retrograd._play.own_data import checked_data
 from retrograd.activations import ACTIVATIONS
 from retrograd.errors import ArgumentError
 from retrograd.graph import Input
@@ -20,18 +22,7 @@ if TYPE_CHECKING:
 
     from retrograd.layers import Layer
 
-__all__ = ["CHOICES", "LIMITS", "LIVE", "Config", "SettingError", "make_model", "make_trainer", "trainer_of"]
-
-LIMITS = {
-    "layers": 10,
-    "units": 32,
-    "points": 2000,
-    "batch": 2000,
-    "classes": 6,
-    "columns": 32,
-    "steps": 10_000,
-    "epochs": 1_000_000,
-}
+__all__ = ["CHOICES", "LIVE", "STRUCTURE", "Config", "make_model", "make_trainer", "trainer_of"]
 
 # Functions of the core that need no more than one number for each unit.
 _HIDDEN = [name for name in ACTIVATIONS if name not in ("softmax", "log_softmax", "exp")]
@@ -91,16 +82,6 @@ STRUCTURE = frozenset(
         *("init_scale", "loss", "weights", "dropout"),
     }
 )
-
-
-class SettingError(ArgumentError):
-    """A setting that cannot be; ``field`` says which one."""
-
-    def __init__(self, field: str, message: str, code: str = "bad_value") -> None:
-        super().__init__(message)
-        self.field = field
-        self.message = message
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -317,8 +298,6 @@ def _weights(name: str, value: Any) -> tuple[Any, ...] | None:
 
 
 def _data(name: str, value: Any) -> dict[str, Any] | None:
-    from retrograd._play.scenes import checked_data
-
     return None if value is None else checked_data(name, value)
 
 

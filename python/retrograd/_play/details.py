@@ -6,11 +6,13 @@ The lines are those of ``rg.explain``, of a step that the engine carries out on 
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from retrograd._explain import backward, forward, loss, update
+from retrograd._explain.activation import activated
 from retrograd._explain.case import Case
 from retrograd._explain.expression import Expression, Quantity
 from retrograd._explain.notation import LATEX, MATHML, PYTHON, TEXT, Digits
@@ -25,7 +27,7 @@ from retrograd.errors import ArgumentError, NonFiniteError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from retrograd._explain.network import Stage
+    from retrograd._explain.network import Numbers, Stage
     from retrograd._play.look import Look
     from retrograd._play.run import Run
     from retrograd._play.views import Views
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["blocks", "gradient_check"]
 
 TERMS = 32  # of a sum that is written out
+LEAVES = 120  # numbers in a formula
 REFERENCES = 40
 STEP = 1e-5  # of central differences
 PASSED = 1e-6
@@ -125,10 +128,17 @@ def _weight(inspector: Inspector, views: Views, target: dict[str, Any]) -> list[
 def _forward(inspector: Inspector, views: Views, layer: int, unit: int) -> dict[str, Any]:
     numbers, lines = inspector.single.numbers, []
     for stage in inspector.stages(views, layer):
-        every = forward._forward_lines(numbers, stage, 0)
-        # of a dense layer first all z, then all a
-        lines += [line for line in every if line.quantity.index == (unit + 1,)]
+        lines += _unit_lines(numbers, stage, unit)
     return _block("forward", "Forward", _written(inspector, views, lines), _sample_text(views))
+
+
+def _unit_lines(numbers: Numbers, stage: Stage, unit: int) -> list[Line]:
+    """What one unit makes of its inputs."""
+    if not stage.has_activation:
+        return [Line(numbers.a(stage, 0, unit), forward._passed(numbers, stage, 0, unit))]
+    lines = [forward._sum_line(numbers, stage, 0, unit)] if stage.kind == "dense" else []
+    formula, note = activated(stage.activation, [numbers.z(stage, 0, j) for j in range(stage.size)], unit)
+    return [*lines, Line(numbers.a(stage, 0, unit), formula, note)]
 
 
 def _sample_text(views: Views) -> str:
@@ -357,7 +367,14 @@ def _written(inspector: Inspector, views: Views, lines: Sequence[Line]) -> list[
         for layer in range(1, len(views.columns) + 1)
         for k in range(len(inspector.stages(views, layer)))
     }
-    return [_line(line, _references(line.formula, places)) for line in lines]
+    return [_short_enough(line, places) for line in lines]
+
+
+def _short_enough(line: Line, places: dict[int, int]) -> dict[str, Any]:
+    """A line; of a sum that nobody would read the result alone."""
+    if len(list(islice(line.formula.leaves(), LEAVES + 1))) > LEAVES:
+        return _plain(line.quantity) | {"note": f"more than {LEAVES} numbers add up to it"}
+    return _line(line, _references(line.formula, places))
 
 
 def _references(formula: Expression, places: dict[int, int]) -> list[dict[str, Any]]:

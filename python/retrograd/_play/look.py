@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrograd._flow import rms
 from retrograd._play.run import UPDATE
 from retrograd.errors import ArgumentError, NonFiniteError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from retrograd._trace import Trace
     from retrograd.model import Model
 
-__all__ = ["Column", "Flow", "Look", "columns_of", "look_at", "rms"]
+__all__ = ["Column", "Flow", "Look", "columns_of", "look_at"]
 
 # What may stand behind the sums of a Dense layer; it is part of the column that is drawn for it.
 _BESIDE = ("activation", "dropout", "batch_norm", "layer_norm", "rms_norm", "rescale", "standardize")
@@ -228,15 +229,6 @@ def _places(model: Model) -> dict[str, slice]:
         found[name] = slice(first, first + view.size)
         first += view.size
     return found
-
-
-def rms(values: NDArray[Any] | None) -> float:
-    """The root of the mean of squares, in float64; NaN of nothing."""
-    if values is None or values.size == 0:
-        return math.nan
-    flat = values.ravel().astype(np.float64, copy=False)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.sqrt(flat @ flat / flat.size))
 
 
 def _ratio(top: float, bottom: float) -> float:

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrograd import _core
-from retrograd._play.config import LIVE, STRUCTURE, Config, SettingError, make_model, make_trainer, trainer_of
+from retrograd._play.config import (
+    LIVE,
+    STRUCTURE,
+    Config,
+    make_model,
+    make_trainer,
+    optimizer_of,
+    trainer_of,
+)
+from retrograd._play.limits import SettingError
 from retrograd._play.scenes import Scene, make_scene
 from retrograd._play.timeline import Change, Curve, Snapshot, Snapshots
 from retrograd.errors import NonFiniteError, StateError
@@ -105,11 +114,7 @@ class Run:
         if self.given is None:
             return make_trainer(config, self.model, self.scene.task, len(self.scene.classes))
         kept = config.optimizer == "given"
-        optimizer = self.given.optimizer
-        if not kept:
-            from retrograd._play.config import optimizer_of
-
-            optimizer = optimizer_of(config)
+        optimizer = self.given.optimizer if kept else optimizer_of(config)
         trainer = trainer_of(config, self.model, self.given.loss, optimizer)
         if config.lr is not None:
             trainer.lr = config.lr

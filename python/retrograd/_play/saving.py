@@ -219,12 +219,10 @@ def record(session: Session, frames: int = FRAMES) -> dict[str, Any]:
     dict
         "open": texts; "moments": [{"step", "texts", "frame"}] in the order of time, frames in base64.
     """
-    from retrograd._play.session import Session as Made
-
     last = session.runs[0].snapshots.last
     count = min(frames, last + 1)
     steps = sorted({round(k * last / max(count - 1, 1)) for k in range(count)})
-    copy = Made.around(session.runs[0].fork(), session.views[0])
+    copy = type(session).around(session.runs[0].fork(), session.views[0])
     run = copy.runs[0]
     run.seek(0)
     opening = copy.open()

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from retrograd._core import __version__
 from retrograd._play import commands, wire
-from retrograd._play.config import CHOICES, LIMITS, Config, SettingError
+from retrograd._play.config import CHOICES, Config
 from retrograd._play.lessons import LESSONS
-from retrograd._play.run import UPDATE, Given, Run
+from retrograd._play.limits import LIMITS, SettingError
+from retrograd._play.run import BACKWARD, UPDATE, Given, Run
+from retrograd._play.verdicts import verdict
 from retrograd._play.views import Views, column_texts, short
 from retrograd._play.wire import ProtocolError, Refusal
 from retrograd.errors import RetrogradError
@@ -28,6 +30,7 @@ __all__ = ["ProtocolError", "Session"]
 TEXT_SECONDS = 0.1  # between two texts while playing
 QUOTA_SECONDS = 0.1  # without a frame, this is how long one lasts
 PHASE_SECONDS = 0.7
+FRAME_SECONDS = 1 / 60
 CREDIT = 2  # frames under way
 POINTS_SHOWN = 2000
 
@@ -153,7 +156,7 @@ class Session:
         run, views = self.runs[lane], self.views[lane]
         scene = run.scene
         points: dict[str, Any] = {
-            "x": scene.x[:POINTS_SHOWN].tolist(),
+            "x": scene.x[:POINTS_SHOWN].tolist() if scene.inputs <= 2 else [],
             "y": scene.shown[:POINTS_SHOWN].tolist(),
             "split": [int(kept) for kept in scene.test[:POINTS_SHOWN]],
         }
@@ -183,8 +186,6 @@ class Session:
         }
 
     def _state(self, lane: int) -> dict[str, Any]:
-        from retrograd._play.verdicts import verdict
-
         run, views = self.runs[lane], self.views[lane]
         scores = views.scores
         texts = {
@@ -310,10 +311,6 @@ class Session:
         """Draw the next frame whatever has been drawn."""
         self._drawn = [None, None]
 
-    def whole_curves(self) -> None:
-        """Send all of the curves next time: what was sent may be of another past."""
-        self._whole = [True, True]
-
     def advance(self, steps: int) -> None:
         """Whole steps, both lanes side by side; playing ends where something calls for a halt."""
         made = self.runs[0].train(steps)
@@ -324,10 +321,19 @@ class Session:
         self._halt()
 
     def advance_phase(self) -> None:
-        """One phase, in both lanes."""
-        for run in self.runs:
+        """One phase, in both lanes; backward through the last layers waits for the deeper network."""
+        for run in self._first(lambda run: run.phase == BACKWARD and run.phase_layer > 1):
             run.next_phase()
         self._halt()
+
+    def back_phase(self) -> None:
+        """One phase back, in both lanes."""
+        for run in self._first(lambda run: run.phase == BACKWARD and run.phase_layer < run.layers):
+            run.previous_phase()
+
+    def _first(self, inside: Callable[[Run], bool]) -> list[Run]:
+        """The runs that are still inside of a phase, or all of them."""
+        return [run for run in self.runs if inside(run)] or self.runs
 
     def _halt(self) -> None:
         if any(event["kind"] in ("diverged", "stopped") for run in self.runs for event in run.events):
@@ -357,6 +363,17 @@ class Session:
         if not self.playing or now - self._text_at >= TEXT_SECONDS:
             return self._spoken()
         return []
+
+    @property
+    def rest_s(self) -> float:
+        """How long a tick would do nothing, at most a frame's time: who calls ticks may sleep so long."""
+        if not self.playing:
+            return FRAME_SECONDS
+        now = self._clock()
+        due = self._phase_at + PHASE_SECONDS if self.by_phase else self._quota_at + QUOTA_SECONDS
+        if self._quota > 0 and not self.by_phase:
+            return 0.0
+        return min(max(due - now, 0.0), FRAME_SECONDS)
 
     def _spoken(self) -> list[str]:
         self._text_at = self._clock()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from retrograd._diagnose import diagnose
 from retrograd._play.views import short
 from retrograd.errors import RetrogradError
 
@@ -35,10 +36,6 @@ def verdict(run: Run, views: Views) -> dict[str, str] | None:
 
 
 def _diagnosed(run: Run) -> dict[str, str] | None:
-    try:
-        from retrograd._diagnose import diagnose
-    except ImportError:
-        return None
     rows = run.scene.rows[:256]
     try:
         found = diagnose(run.trainer, run.scene.x[rows], run.scene.y[rows]).findings

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrograd._flow import RANGES, SILENT
 from retrograd._play import wire
 from retrograd._play.look import Column, Look, columns_of, look_at
 from retrograd.errors import NonFiniteError, StateError
@@ -24,15 +25,6 @@ __all__ = ["Views", "exact", "short"]
 GRID = 48
 ROWS = 2000  # scores and counts of units look at so many rows at most
 DRAWN = 32  # units of a layer whose texts are sent
-
-# Beyond these outputs the slope is so small that a unit hardly learns.
-RANGES = {
-    "sigmoid": (0.03, 0.97),
-    "hard_sigmoid": (0.03, 0.97),
-    "tanh": (-0.97, 0.97),
-    "softsign": (-0.75, 0.75),
-}
-SILENT = ("relu", "hard_swish")  # 0 wherever their slope is 0
 
 
 def exact(value: Any) -> str:
@@ -331,9 +323,9 @@ class Views:
         found = self.prediction(scene.x[row : row + 1])[0]
         return {
             "index": str(row),
-            "x": ", ".join(exact(v) for v in scene.x[row][:DRAWN]),
+            "x": _listed(scene.x[row]),
             "y": label,
-            "yhat": ", ".join(exact(v) for v in found[:DRAWN]),
+            "yhat": _listed(found),
             "set": "test" if scene.test[row] else "train",
         }
 
@@ -348,6 +340,12 @@ class Views:
             high = _byte_map(self.activations(self._half_points)[layer - 1][:, unit])[1]
             low = -high
         return {"low": short(low), "high": short(high)}
+
+
+def _listed(values: NDArray[Any]) -> str:
+    """Numbers one after another, exactly; the first of many."""
+    more = f", ... ({len(values)})" if len(values) > DRAWN else ""
+    return ", ".join(exact(value) for value in values[:DRAWN]) + more
 
 
 def _byte_map(values: NDArray[Any]) -> tuple[NDArray[np.uint8], float]:

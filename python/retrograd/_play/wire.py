@@ -19,7 +19,7 @@ import math
 import struct
 from typing import TYPE_CHECKING, Any
 
-from retrograd._play.config import LIMITS
+from retrograd._play.limits import LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The page in a real browser: what it shows, that it can be worked by keyboard, what happens when things go wrong.
+"""The page in a real browser: what it shows, that keys work it, what happens when things go wrong.
 
 The detectors themselves are tested first: a page that does something forbidden must be noticed.
 """
@@ -19,7 +19,10 @@ import pytest
 
 pytest.importorskip("websockets")
 
+import retrograd as rg
 from retrograd._play.config import Config
+from retrograd._play.run import Given
+from retrograd._play.scenes import given_scene
 from retrograd._play.server import Server
 from retrograd._play.session import Session
 
@@ -37,7 +40,9 @@ ARGS = [
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ]
-DEEP = Config().changed({"hidden": [8] * 6, "dataset": "spirals", "optimizer": "adam", "lr": 0.01})  # 344 edges
+DEEP = Config().changed(
+    {"hidden": [8] * 6, "dataset": "spirals", "optimizer": "adam", "lr": 0.01}
+)  # 344 edges
 DESKTOP, PHONE = (1280, 720), (390, 844)
 
 
@@ -144,6 +149,15 @@ def visit(browser: Any) -> Iterator[Visitor]:
         server.stop()
 
 
+def only_where_there_is_time() -> None:
+    """Speed cannot be judged where others use the processors too."""
+    if not hasattr(os, "getloadavg"):
+        return
+    cores = os.cpu_count() or 1
+    if not os.environ.get("CI") and os.getloadavg()[0] > 1.5 * cores:
+        pytest.skip(f"the load is {os.getloadavg()[0]:.1f} on {cores} cores")
+
+
 # ------------------------------------------------------------------------------------- without a browser
 
 
@@ -169,7 +183,9 @@ def test_the_page_is_small_and_from_here() -> None:
 def test_nothing_is_written_as_markup() -> None:
     for path in sources():
         text = path.read_text(encoding="utf-8")
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), path
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text
+        ), path
         if path.suffix == ".html":
             assert not re.search(r"\sstyle=|\son[a-z]+=|<style", text), path
 
@@ -205,6 +221,7 @@ def test_it_is_there_within_a_second_and_says_nothing(visit: Visitor) -> None:
       };
       requestAnimationFrame(look);
     """
+    only_where_there_is_time()
     one = visit(script=watch)
     times = []
     for _ in range(3):
@@ -241,7 +258,8 @@ def test_targets_on_a_phone(visit: Visitor) -> None:
             """() => [...document.querySelectorAll('button, select, input, [role=tab], summary')].map((e) => {
               const own = e.type === 'radio' || e.type === 'checkbox' ? e.closest('label') : e;
               const box = own.getBoundingClientRect();
-              return [own.textContent.trim().slice(0, 20) || own.id, box.width, box.height, own.offsetParent !== null];
+              const name = own.textContent.trim().slice(0, 20) || own.id;
+              return [name, box.width, box.height, own.offsetParent !== null];
             }).filter(([, w, h, seen]) => seen && w > 1 && (w < 43.5 || h < 43.5))"""
         )
     assert small == []
@@ -288,14 +306,6 @@ def test_a_page_that_plays(visit: Visitor) -> None:
     assert one.problems == []
 
 
-def only_where_there_is_time() -> None:
-    """Speed cannot be judged where others use the processors too."""
-    cores = os.cpu_count() or 1
-    if not os.environ.get("CI") and os.getloadavg()[0] > 1.5 * cores:
-        pytest.skip(f"the load is {os.getloadavg()[0]:.1f} on {cores} cores")
-
-
-@pytest.mark.skipif(not hasattr(os, "getloadavg"), reason="no load average here")
 def test_pictures_and_answers_while_it_trains(visit: Visitor) -> None:
     clock = """
       window.rgTimes = [];
@@ -330,7 +340,6 @@ def test_pictures_and_answers_while_it_trains(visit: Visitor) -> None:
     assert one.problems == []
 
 
-@pytest.mark.skipif(not hasattr(os, "getloadavg"), reason="no load average here")
 def test_344_edges_are_drawn_often_enough(visit: Visitor) -> None:
     only_where_there_is_time()
     one = visit(script="window.rgFake = {hidden: [8, 8, 8, 8, 8, 8]};\n" + FAKE.read_text(encoding="utf-8"))
@@ -439,17 +448,91 @@ def test_points_by_hand(visit: Visitor) -> None:
     assert one.problems == []
 
 
+def test_a_network_from_python_keeps_its_structure(visit: Visitor) -> None:
+    x, y = rg.datasets.moons(60, seed=1)
+    layers = [rg.Input(2), rg.Dense(5, activation="relu"), rg.Dense(1, activation="sigmoid")]
+    net = rg.Sequential(layers, seed=3, dtype="float64")
+    scene = given_scene(x, y[:, None], "binary_cross_entropy", 0.2, 0)
+    given = Given(net, "binary_cross_entropy", rg.SGD(lr=0.1), scene)
+    server = Server(Session(Config(optimizer="sgd"), given))
+    server.start()
+    try:
+        one = visit(server=server)
+        page = one.open()
+        page.locator("text=The network came from Python").wait_for()
+        for path in ("dataset", "hidden", "init", "loss", "dropout"):
+            assert page.locator(f"#rg-set-{path}").is_disabled(), path
+        for path in ("lr", "batch_size", "l2"):
+            assert page.locator(f"#rg-set-{path}").is_enabled(), path
+        assert page.locator(".rg-layer-head select").count() == 0
+        assert page.locator("[aria-label='Hidden layers']").is_hidden()
+        page.keyboard.press("Shift+ArrowRight")
+        one.idle(1)
+        assert (one.problems, one.strangers) == ([], [])
+    finally:
+        server.stop()
+
+
+def test_the_curves_lead_back(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    page.keyboard.press("e")
+    one.idle(10)
+    page.keyboard.press("e")
+    one.idle(20)
+    box = page.locator(".rg-chart").bounding_box()
+    page.mouse.move(box["x"] + 44 + (box["width"] - 52) / 2, box["y"] + 20)
+    assert page.inner_text(".rg-curve-value").startswith("step 10 · batch 0.")
+    page.mouse.down()
+    page.mouse.up()
+    one.idle(10)
+    page.focus(".rg-chart")
+    page.keyboard.press("Home")
+    page.keyboard.press("Enter")
+    one.idle(0)
+    assert one.problems == []
+
+
+def test_an_edge_under_the_pointer(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    from_, to = (page.locator(f".rg-unit[data-layer='{n}'] .rg-fill").first.bounding_box() for n in (2, 3))
+    x = (from_["x"] + from_["width"] + to["x"]) / 2
+    y = (from_["y"] + to["y"] + to["height"]) / 2
+    page.mouse.click(x, y)
+    linked = page.locator(".rg-unit[aria-pressed=true]")
+    linked.wait_for()
+    assert linked.get_attribute("aria-label").startswith("output")
+    page.keyboard.press("-")
+    name = one.session.views[0].columns[2].weight
+    mark = one.until(lambda: [m for m in one.session.runs[0].marks if m["kind"] == "edited"])[0]
+    assert mark["text"].startswith(f"{name}[0, 0]")
+    assert one.problems == []
+
+
+def test_the_drawer_of_a_tablet(visit: Visitor) -> None:
+    page = visit(size=(900, 900)).open()
+    assert page.locator("#rg-set-lr").is_hidden()
+    page.click("[data-do=drawer]")
+    page.wait_for_selector("#rg-set-lr", state="visible")
+    assert page.evaluate("() => document.activeElement.id") == "rg-set-search"
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#rg-set-lr", state="hidden")
+
+
 # --------------------------------------------------------------------------------- by keyboard, and axe
 
 
 def test_neurons_by_keyboard(visit: Visitor) -> None:
     one = visit()
     page = one.open()
-    here = "() => { const e = document.activeElement; return e.dataset.layer ? [+e.dataset.layer, +e.dataset.unit] : null; }"
+    here = "() => { const { layer, unit } = document.activeElement.dataset; return [+layer, +unit]; }"
     page.focus(".rg-unit[tabindex='0']")
     assert page.locator(".rg-unit[tabindex='0']").count() == 1
     found = {tuple(page.evaluate(here))}
-    for key in ("ArrowLeft", "ArrowDown", "ArrowRight", *["ArrowUp"] * 4, *["ArrowDown"] * 4, "ArrowRight", "ArrowUp", "ArrowUp", "ArrowDown", "ArrowDown", "ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowUp"):
+    way = "left down right" + 4 * " up" + 4 * " down" + " right up up down down right left left left up"
+    for word in way.split():
+        key = f"Arrow{word.capitalize()}"
         page.keyboard.press(key)
         found.add(tuple(page.evaluate(here)))
     assert len(found) == 2 + 4 + 3 + 1, sorted(found)
@@ -475,7 +558,8 @@ def test_tab_reaches_every_control(visit: Visitor) -> None:
     wanted = page.evaluate(
         """() => {
           const all = [...document.querySelectorAll('a[href], button, input, select, textarea, [tabindex]')];
-          const seen = all.filter((e) => e.tabIndex >= 0 && !e.disabled && e.checkVisibility({visibilityProperty: true}));
+          const shown = (e) => e.checkVisibility({visibilityProperty: true});
+          const seen = all.filter((e) => e.tabIndex >= 0 && !e.disabled && shown(e));
           const radios = new Set();
           let k = 0;
           return seen.filter((e) => {
@@ -493,7 +577,8 @@ def test_tab_reaches_every_control(visit: Visitor) -> None:
     for _ in range(len(wanted) + 10):
         page.keyboard.press("Tab")
         name = page.evaluate(
-            "() => { const e = document.activeElement; return e.type === 'radio' ? e.name : e.dataset.rgName; }"
+            "() => { const e = document.activeElement;"
+            " return e.type === 'radio' ? e.name : e.dataset.rgName; }"
         )
         reached.add(name)
     assert set(wanted) <= reached, set(wanted) - reached

@@ -1,5 +1,6 @@
-// In place of the browser's WebSocket: a server that has a picture ready whenever the page has drawn the last one.
-// window.rgFake is set by the test before the page's own scripts run: {hidden: [8, 8], plane: true}.
+// In place of the browser's WebSocket: a server that has a picture ready whenever the page has drawn the
+// last one. window.rgFake is set by the test before the page's own scripts run: {hidden: [8, 8], plane:
+// true}.
 
 (() => {
   const options = window.rgFake ?? {};
@@ -18,8 +19,22 @@
     }
   });
   const config = {
-    ...{ dataset: "xor", rows: 200, noise: 0.2, classes: 2, test_share: 0.25, hidden: sizes.slice(1, -1), init: "auto" },
-    ...{ activations: sizes.slice(1, -1).map(() => "tanh"), output: "auto", init_scale: 1, loss: "auto", seed: 7 },
+    ...{
+      dataset: "xor",
+      rows: 200,
+      noise: 0.2,
+      classes: 2,
+      test_share: 0.25,
+      hidden: sizes.slice(1, -1),
+      init: "auto",
+    },
+    ...{
+      activations: sizes.slice(1, -1).map(() => "tanh"),
+      output: "auto",
+      init_scale: 1,
+      loss: "auto",
+      seed: 7,
+    },
     ...{ optimizer: "sgd", lr: 0.3, momentum: 0, batch_size: 16, l1: 0, l2: 0, clip_norm: null, dropout: 0 },
   };
   const points = { x: [], y: [], split: [] };
@@ -29,9 +44,37 @@
     points.split.push(k % 4 === 0 ? 1 : 0);
   }
   const spec = {
-    ...{ t: "spec", lane: 0, rev: 1, config, layers, layout, floats, points, task: "classes", classes: ["0", "1"] },
-    ...{ focus: 0, inputs: 2, parameters: 1, rows: 150, test_rows: 50, batches: 10, draft: null, lesson: null },
-    grid: { size: grid, domain: [-1.5, 1.5, -1.5, 1.5], range: [0, 1], maps: 1, unit: null, small: 0, small_size: 24 },
+    ...{
+      t: "spec",
+      lane: 0,
+      rev: 1,
+      config,
+      layers,
+      layout,
+      floats,
+      points,
+      task: "classes",
+      classes: ["0", "1"],
+    },
+    ...{
+      focus: 0,
+      inputs: 2,
+      parameters: 1,
+      rows: 150,
+      test_rows: 50,
+      batches: 10,
+      draft: null,
+      lesson: null,
+    },
+    grid: {
+      size: grid,
+      domain: [-1.5, 1.5, -1.5, 1.5],
+      range: [0, 1],
+      maps: 1,
+      unit: null,
+      small: 0,
+      small_size: 24,
+    },
   };
   const values = new Float32Array(floats).map((_, k) => Math.sin(k * 12.9898) * 1.5);
   let step = 0;
@@ -50,7 +93,9 @@
     for (let k = 0; k < floats; k += 1) tensors[k] = values[k] * Math.sin(step * 0.05 + k);
     if (hasGrid) {
       const map = new Uint8Array(buffer, 64 + 4 * floats + 32 * layers.length);
-      for (let k = 0; k < map.length; k += 1) map[k] = 127 + 127 * Math.sin((k % grid) * 0.1 + step * 0.02) * Math.cos(k / grid / 9);
+      for (let k = 0; k < map.length; k += 1) {
+        map[k] = 127 + 127 * Math.sin((k % grid) * 0.1 + step * 0.02) * Math.cos(k / grid / 9);
+      }
     }
     return buffer;
   }
@@ -59,9 +104,32 @@
     const rows = (f) => sizes.map((count, layer) => Array.from({ length: count }, (_, k) => f(layer, k)));
     const text = (layer, k) => Math.sin(step * 0.05 + layer * 7 + k).toFixed(3);
     return {
-      ...{ t: "state", lane: 0, rev: 1, step, epoch: step / 10, phase: 0, phase_layer: 0, playing: true, stale: false },
-      ...{ speed: { n: 1, unit: "steps" }, verdict: null, weights_step: step, flow: [], map: { low: "0", high: "1" } },
-      text: { step: String(step), epoch: (step / 10).toFixed(1), loss: "0.5", test_loss: "0.5", accuracy: "90 %", steps_per_second: "60" },
+      ...{
+        t: "state",
+        lane: 0,
+        rev: 1,
+        step,
+        epoch: step / 10,
+        phase: 0,
+        phase_layer: 0,
+        playing: true,
+        stale: false,
+      },
+      ...{
+        speed: { n: 1, unit: "steps" },
+        verdict: null,
+        weights_step: step,
+        flow: [],
+        map: { low: "0", high: "1" },
+      },
+      text: {
+        step: String(step),
+        epoch: (step / 10).toFixed(1),
+        loss: "0.5",
+        test_loss: "0.5",
+        accuracy: "90 %",
+        steps_per_second: "60",
+      },
       snapshots: { first: 0, last: step, count: 9 },
       focus: { index: "0", x: "0, 1", y: "1", yhat: "0.9", set: "train" },
       units: { z: rows(text), a: rows(text), delta: rows(text), state: rows(() => "") },
@@ -78,7 +146,11 @@
     }
 
     tell(message) {
-      this.onmessage({ data: typeof message === "object" && !(message instanceof ArrayBuffer) ? JSON.stringify(message) : message });
+      this.onmessage({
+        data: typeof message === "object" && !(message instanceof ArrayBuffer)
+          ? JSON.stringify(message)
+          : message,
+      });
     }
 
     send(text) {
@@ -89,8 +161,26 @@
     }
 
     begin() {
-      const choices = { activations: ["tanh", "relu"], outputs: ["auto"], optimizers: ["sgd"], initialisers: ["auto"], losses: ["auto"], datasets: ["xor"] };
-      this.tell({ t: "hello", v: 1, package: "retrograd", version: "0", session: "s", dtype: "float64", limits: {}, choices, lessons: [], given: false });
+      const choices = {
+        activations: ["tanh", "relu"],
+        outputs: ["auto"],
+        optimizers: ["sgd"],
+        initialisers: ["auto"],
+        losses: ["auto"],
+        datasets: ["xor"],
+      };
+      this.tell({
+        t: "hello",
+        v: 1,
+        package: "retrograd",
+        version: "0",
+        session: "s",
+        dtype: "float64",
+        limits: {},
+        choices,
+        lessons: [],
+        given: false,
+      });
       this.tell(spec);
       this.tell(state());
       this.tell(frame());
@@ -98,8 +188,20 @@
       let told = 0;
       setInterval(() => {
         this.tell(state());
-        const loss = Array.from({ length: step - told }, (_, k) => [told + k + 1, 1 / (1 + 0.01 * (told + k))]);
-        this.tell({ t: "curve", lane: 0, whole: told === 0, from_step: told, loss, test_loss: [[step, 0.5]], accuracy: [[step, 0.9]], events: [] });
+        const loss = Array.from(
+          { length: step - told },
+          (_, k) => [told + k + 1, 1 / (1 + 0.01 * (told + k))],
+        );
+        this.tell({
+          t: "curve",
+          lane: 0,
+          whole: told === 0,
+          from_step: told,
+          loss,
+          test_loss: [[step, 0.5]],
+          accuracy: [[step, 0.9]],
+          events: [],
+        });
         told = step;
       }, 100);
     }

@@ -6,7 +6,9 @@ import test from "node:test";
 import { between, paletteOf, rgb, SCHEMES } from "../../python/retrograd/_play/static/js/palette.js";
 
 const luminance = (hex) => {
-  const [r, g, b] = rgb(hex).map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+  const [r, g, b] = rgb(hex).map((
+    v,
+  ) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 };
 const contrast = (p, q) => {
@@ -60,14 +62,25 @@ test("a map keeps below 55 % of the colour, so that samples stay visible", () =>
 });
 
 test("the style sheet has the same colours", () => {
-  const css = readFileSync(new URL("../../python/retrograd/_play/static/css/app.css", import.meta.url), "utf8");
+  const css = readFileSync(
+    new URL("../../python/retrograd/_play/static/css/app.css", import.meta.url),
+    "utf8",
+  );
   const dark = css.indexOf("prefers-color-scheme: dark");
   for (const [name, text] of [["light", css.slice(0, dark)], ["dark", css.slice(dark)]]) {
     const scheme = SCHEMES[name];
-    const named = { card: scheme.card, ink: scheme.ink, muted: scheme.muted, line: scheme.line, mid: scheme.mid };
+    const named = {
+      card: scheme.card,
+      ink: scheme.ink,
+      muted: scheme.muted,
+      line: scheme.line,
+      mid: scheme.mid,
+    };
     for (const pair of ["forward", "backward"]) {
       for (const sign of ["negative", "positive"]) named[`${pair}-${sign}`] = scheme[pair][sign];
     }
-    for (const [key, value] of Object.entries(named)) assert.match(text, new RegExp(`--${key}: ${value};`), `${name} ${key}`);
+    for (const [key, value] of Object.entries(named)) {
+      assert.match(text, new RegExp(`--${key}: ${value};`), `${name} ${key}`);
+    }
   }
 });

@@ -2,10 +2,28 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { logTicks, magnitudeAt, Scale, snapUp, ticks } from "../../python/retrograd/_play/static/js/scales.js";
+import {
+  logTicks,
+  magnitudeAt,
+  Scale,
+  snapUp,
+  ticks,
+} from "../../python/retrograd/_play/static/js/scales.js";
 
 test("up to 1, 2 or 5 times a power of ten", () => {
-  for (const [value, label] of [[1, "1"], [1.01, "2"], [2.2, "5"], [5.1, "10"], [0.012, "0.02"], [3e-7, "5e-7"], [0.001, "0.001"], [70000, "1e5"], [1e-4, "1e-4"]]) {
+  for (
+    const [value, label] of [
+      [1, "1"],
+      [1.01, "2"],
+      [2.2, "5"],
+      [5.1, "10"],
+      [0.012, "0.02"],
+      [3e-7, "5e-7"],
+      [0.001, "0.001"],
+      [70000, "1e5"],
+      [1e-4, "1e-4"],
+    ]
+  ) {
     assert.equal(snapUp(value).label, label);
   }
 });
@@ -52,7 +70,9 @@ test("the share of magnitudes", () => {
 test("ticks are round and inside", () => {
   assert.deepEqual(ticks(0, 0.83, 4).map((tick) => tick.label), ["0", "0.5"]);
   assert.deepEqual(ticks(0, 1234, 5).map((tick) => tick.label), ["0", "500", "1000"]);
-  for (const { value, label } of ticks(0.013, 0.21, 6)) assert.ok(value >= 0.013 && value <= 0.2101 && Number(label) === Number(value.toFixed(6)));
+  for (const { value, label } of ticks(0.013, 0.21, 6)) {
+    assert.ok(value >= 0.013 && value <= 0.2101 && Number(label) === Number(value.toFixed(6)));
+  }
   assert.equal(ticks(2, 2, 4).length, 1);
 });
 

@@ -4,7 +4,16 @@ import test from "node:test";
 
 import { Store } from "../../python/retrograd/_play/static/js/store.js";
 
-const curve = (from_step, whole, loss, events = []) => ({ t: "curve", lane: 0, from_step, whole, loss, test_loss: [], accuracy: [], events });
+const curve = (from_step, whole, loss, events = []) => ({
+  t: "curve",
+  lane: 0,
+  from_step,
+  whole,
+  loss,
+  test_loss: [],
+  accuracy: [],
+  events,
+});
 
 test("no step is lost or told twice", () => {
   const store = new Store();

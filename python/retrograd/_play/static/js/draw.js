@@ -1,4 +1,5 @@
-// What every panel needs to build and to draw: elements, canvases at the screen's resolution, shapes, the scheme.
+// What every panel needs to build and to draw: elements, canvases at the screen's resolution, shapes, the
+// scheme.
 
 import { paletteOf } from "./palette.js";
 
@@ -163,7 +164,10 @@ function polygon(context, x, y, r, corners, turn) {
 
 function cross(context, x, y, r) {
   const [w, l] = [0.42 * r, 1.15 * r];
-  const corners = [[-w, -l], [w, -l], [w, -w], [l, -w], [l, w], [w, w], [w, l], [-w, l], [-w, w], [-l, w], [-l, -w], [-w, -w]];
+  const corners = [[-w, -l], [w, -l], [w, -w], [l, -w], [l, w], [w, w], [w, l], [-w, l], [-w, w], [-l, w], [
+    -l,
+    -w,
+  ], [-w, -w]];
   for (const [dx, dy] of corners) context.lineTo(x + dx, y + dy);
   context.closePath();
 }

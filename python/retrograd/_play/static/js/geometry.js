@@ -13,29 +13,50 @@ const CELL = 24; // pixels of the grid edges are looked up in
  * @param {{width: number, height: number, spacing?: number, gap?: number, edge?: number}} room what there is; spacing and gap are least distances
  * @returns {{width: number, height: number, columns: Column[], pairs: Pair[]}}
  */
-export function placeNetwork(layers, { width, height, spacing = 22, gap = 56, edge = 62 }) {
+export function placeNetwork(layers, { width, height, spacing = 11, gap = 56, edge = 62 }) {
   const counts = layers.length ? [layers[0].inputs, ...layers.map((layer) => layer.units)] : [];
   const strips = counts.map((count) => count > MOST_UNITS);
   const tallest = Math.max(1, ...counts.filter((_, k) => !strips[k]));
-  const full = { width: Math.max(width, 2 * edge + gap * (counts.length - 1)), height: Math.max(height, tallest * spacing + 16) };
+  const full = {
+    width: Math.max(width, 2 * edge + gap * (counts.length - 1)),
+    height: Math.max(height, tallest * spacing + 16),
+  };
   const distance = counts.length > 1 ? (full.width - 2 * edge) / (counts.length - 1) : 0;
-  const pitch = Math.min(64, (full.height - 8) / tallest);
-  const texts = pitch >= 46 ? (pitch - 17) / 2 : pitch * 0.4; // a line of text fits below where there is room
-  const r = Math.max(7, Math.min(20, texts, distance * 0.26 || 20));
+  // a line of text fits below a neuron where there is room
+  const radius = (pitch) =>
+    Math.max(4, Math.min(20, pitch >= 48 ? (pitch - 19) / 2 : pitch * 0.4, distance * 0.26 || 20));
   const columns = counts.map((count, layer) => {
     const x = edge + distance * layer;
     const own = Math.min(64, (full.height - 8) / Math.max(1, count));
+    const r = radius(own);
     const first = full.height / 2 - (own * (count - 1)) / 2;
-    const units = strips[layer] ? [] : Array.from({ length: count }, (_, k) => ({ x, y: first + own * k, r }));
+    const units = strips[layer]
+      ? []
+      : Array.from({ length: count }, (_, k) => ({ x, y: first + own * k, r }));
     const reach = strips[layer] ? full.height / 2 - 12 : (own * (count - 1)) / 2 + r;
-    return { layer, x, count, strip: strips[layer], units, pitch: own, top: full.height / 2 - reach, bottom: full.height / 2 + reach };
+    return {
+      layer,
+      x,
+      count,
+      strip: strips[layer],
+      units,
+      pitch: own,
+      top: full.height / 2 - reach,
+      bottom: full.height / 2 + reach,
+    };
   });
   const pairs = layers.map((_, k) => {
     const [left, right] = [columns[k], columns[k + 1]];
     const matrix = left.strip || right.strip || left.count * right.count > MOST_EDGES;
-    const margin = r + 10;
-    const [x, tall] = [left.x + margin, full.height - 32];
-    return { layer: k + 1, matrix, x, y: 16, width: right.x - left.x - 2 * margin, height: tall };
+    const [from, to] = [left, right].map((column) => (column.units[0]?.r ?? 9) + 10);
+    return {
+      layer: k + 1,
+      matrix,
+      x: left.x + from,
+      y: 16,
+      width: right.x - left.x - from - to,
+      height: full.height - 32,
+    };
   });
   return { ...full, columns, pairs };
 }
@@ -43,7 +64,16 @@ export function placeNetwork(layers, { width, height, spacing = 22, gap = 56, ed
 /** The curve of an edge: level at both ends. @returns {number[]} x0 y0 x1 y1 x2 y2 x3 y3 */
 export function edgeCurve(from, to) {
   const bend = (to.x - from.x) * 0.42;
-  return [from.x + from.r, from.y, from.x + from.r + bend, from.y, to.x - to.r - bend, to.y, to.x - to.r, to.y];
+  return [
+    from.x + from.r,
+    from.y,
+    from.x + from.r + bend,
+    from.y,
+    to.x - to.r - bend,
+    to.y,
+    to.x - to.r,
+    to.y,
+  ];
 }
 
 /** A point of a curve. @param {number} t 0 to 1 */

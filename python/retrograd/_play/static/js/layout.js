@@ -79,12 +79,16 @@ function mountDrawer(document) {
     if (open) document.getElementById("rg-set-search").focus();
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !document.body.hasAttribute("data-drawer") || event.defaultPrevented) return;
+    if (event.key !== "Escape" || !document.body.hasAttribute("data-drawer") || event.defaultPrevented) {
+      return;
+    }
     set(false);
     button.focus();
   });
   document.addEventListener("pointerdown", ({ target }) => {
-    if (document.body.hasAttribute("data-drawer") && !drawer.contains(target) && !button.contains(target)) set(false);
+    if (document.body.hasAttribute("data-drawer") && !drawer.contains(target) && !button.contains(target)) {
+      set(false);
+    }
   });
   return () => set(true);
 }

@@ -1,17 +1,28 @@
-// Colours. Two pairs, each told apart by people who see fewer colours: one for what goes forward (weights, z, a), one
-// for what goes backward (delta, gradients, updates). Between the pairs hue does not tell enough: the marks differ.
+// Colours. Two pairs, each told apart by people who see fewer colours: one for what goes forward (weights,
+// z, a), one for what goes backward (delta, gradients, updates). Between the pairs hue does not tell
+// enough: the marks differ.
 
 /** @typedef {{negative: string, positive: string}} Pair */
 
 export const SCHEMES = {
   light: {
-    card: "#ffffff", ink: "#1d2026", muted: "#5c626c", line: "#dedcd5", mid: "#eceae4", outline: "#ffffff",
+    card: "#ffffff",
+    ink: "#1d2026",
+    muted: "#5c626c",
+    line: "#dedcd5",
+    mid: "#eceae4",
+    outline: "#ffffff",
     forward: { negative: "#c2500a", positive: "#1565a7" },
     backward: { negative: "#762a83", positive: "#1b7837" },
     series: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8f6d00", "#56b4e9"],
   },
   dark: {
-    card: "#1b1e24", ink: "#eceae6", muted: "#a5abb5", line: "#343943", mid: "#3a3f48", outline: "#ffffff",
+    card: "#1b1e24",
+    ink: "#eceae6",
+    muted: "#a5abb5",
+    line: "#343943",
+    mid: "#3a3f48",
+    outline: "#ffffff",
     forward: { negative: "#f0883e", positive: "#58a6ff" },
     backward: { negative: "#c58fd6", positive: "#5fc77a" },
     series: ["#56b4e9", "#ff9248", "#2fc89a", "#e49ac4", "#f0e442", "#9ab8ff"],
@@ -48,7 +59,9 @@ function levelOf(share) {
 
 /** Black or white, by the relative luminance of the ground (WCAG 2): one of the two always reaches 4.5 to 1. */
 function textOn(css) {
-  const [r, g, b] = css.match(/\d+/g).map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+  const [r, g, b] = css.match(/\d+/g).map((
+    v,
+  ) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000000" : "#ffffff";
 }
 

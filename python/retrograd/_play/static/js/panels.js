@@ -1,5 +1,6 @@
-// Every panel in its place. A panel is a module `panels/NAME.js` whose `mount(root, context)` fills the element with
-// data-panel="NAME"; in a dialog it fills `.rg-body`, and its root emits "rg-open" when the dialog opens.
+// Every panel in its place. A panel is a module `panels/NAME.js` whose `mount(root, context)` fills the
+// element with data-panel="NAME"; in a dialog it fills `.rg-body`, and its root emits "rg-open" when the
+// dialog opens.
 
 import { mountLayout } from "./layout.js";
 import * as banner from "./panels/banner.js";
@@ -22,7 +23,21 @@ import * as table from "./panels/table.js";
 import * as timeline from "./panels/timeline.js";
 
 const PANELS = {
-  ...{ banner, bar, boundary, compare, curves, distributions, explain, flow, graph, help, inspector, keys, lessons },
+  ...{
+    banner,
+    bar,
+    boundary,
+    compare,
+    curves,
+    distributions,
+    explain,
+    flow,
+    graph,
+    help,
+    inspector,
+    keys,
+    lessons,
+  },
   ...{ network, save, setup, table, timeline },
 };
 
@@ -31,6 +46,8 @@ const PANELS = {
  * @param {{store: import("./store.js").Store, client: import("./client.js").Client, send: (op: string, args?: object, lane?: number) => Promise<object>}} context
  */
 export function mountPanels(document, context) {
-  for (const root of document.querySelectorAll("[data-panel]")) PANELS[root.dataset.panel].mount(root, context);
+  for (const root of document.querySelectorAll("[data-panel]")) {
+    PANELS[root.dataset.panel].mount(root, context);
+  }
   mountLayout(document, context);
 }

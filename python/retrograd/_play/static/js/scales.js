@@ -1,5 +1,5 @@
-// Scales for drawing. Full width always stands for 1, 2 or 5 times a power of ten, so that its label is exact and
-// does not flicker with every frame.
+// Scales for drawing. Full width always stands for 1, 2 or 5 times a power of ten, so that its label is
+// exact and does not flicker with every frame.
 
 /**
  * The smallest of 1, 2, 5 times a power of ten that is not below `value`, with its label.
@@ -9,7 +9,7 @@
 export function snapUp(value) {
   if (!(value > 1e-30) || !Number.isFinite(value)) return { value: 1e-30, label: "0" };
   let power = Math.floor(Math.log10(value));
-  for (; ; power += 1) {
+  for (;; power += 1) {
     for (const digit of [1, 2, 5]) {
       const snapped = digit * 10 ** power;
       if (snapped >= value * (1 - 1e-9)) return { value: snapped, label: labelOf(digit, power) };
@@ -66,7 +66,7 @@ export function ticks(low, high, most) {
   if (!(span > 0) || !Number.isFinite(span)) return [{ value: low, label: tickLabel(low, 0) }];
   let power = Math.floor(Math.log10(span / most));
   let distance = 0;
-  search: for (; ; power += 1) {
+  search: for (;; power += 1) {
     for (const digit of [1, 2, 5]) {
       distance = digit * 10 ** power;
       if (span / distance <= most) break search;
@@ -85,7 +85,9 @@ export function logTicks(low, high, most) {
   const last = Math.floor(Math.log10(high) + 1e-9);
   const stride = Math.max(1, Math.ceil((last - first + 1) / most));
   const found = [];
-  for (let power = first; power <= last; power += stride) found.push({ value: 10 ** power, label: labelOf(1, power) });
+  for (let power = first; power <= last; power += stride) {
+    found.push({ value: 10 ** power, label: labelOf(1, power) });
+  }
   return found;
 }
 

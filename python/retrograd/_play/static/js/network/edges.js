@@ -1,4 +1,5 @@
-// The canvas under the neurons: edges or matrices, biases, small maps, and the arrows of the phase being shown.
+// The canvas under the neurons: edges or matrices, biases, small maps, and the arrows of the phase being
+// shown.
 
 import { edgeCurve, EdgeGrid } from "../geometry.js";
 import { rgb } from "../palette.js";
@@ -39,7 +40,8 @@ export function edgeArrays(frame, layers, mode) {
 export function touches(edge, target) {
   switch (target?.kind) {
     case "unit":
-      return (edge.layer === target.layer && edge.unit === target.unit) || (edge.layer === target.layer + 1 && edge.input === target.unit);
+      return (edge.layer === target.layer && edge.unit === target.unit) ||
+        (edge.layer === target.layer + 1 && edge.input === target.unit);
     case "bias":
       return edge.layer === target.layer && edge.unit === target.unit;
     case "weight":
@@ -53,7 +55,7 @@ export function touches(edge, target) {
 
 /**
  * @param {CanvasRenderingContext2D} context
- * @param {{plan: object, edges: Edge[], frame: object, layers: object[], mode: string, scale: number, palette: object, shown: object|null, pinned: object|null}} scene
+ * @param {{plan: object, edges: Edge[], frame: object, layers: object[], mode: string, scale: number, palette: object, shown: object|null, faint: number, pinned: object|null}} scene
  */
 export function drawNetwork(context, scene) {
   const { plan } = scene;
@@ -68,7 +70,7 @@ export function drawNetwork(context, scene) {
   context.restore();
 }
 
-function drawEdges(context, { edges, frame, layers, mode, scale, palette, shown, pinned }) {
+function drawEdges(context, { edges, frame, layers, mode, scale, palette, shown, faint, pinned }) {
   const arrays = edgeArrays(frame, layers, mode);
   const { negative, positive } = mode === "weights" ? palette.forward : palette.backward;
   const buckets = Array.from({ length: 4 * (LEVELS + 1) }, () => []); // faint or not, sign, level
@@ -87,7 +89,7 @@ function drawEdges(context, { edges, frame, layers, mode, scale, palette, shown,
     const share = level / LEVELS;
     const below = Math.floor(k / (LEVELS + 1)) % 2 === 0;
     const clear = k >= 2 * (LEVELS + 1);
-    context.globalAlpha = (0.16 + 0.84 * share) * (clear ? 1 : 0.14);
+    context.globalAlpha = (0.16 + 0.84 * share) * (clear ? 1 : faint);
     context.strokeStyle = below ? negative : positive;
     context.lineWidth = 0.7 + 4.3 * share;
     context.setLineDash(below && share >= DASHED ? [7, 4] : []);
@@ -169,7 +171,14 @@ function drawMatrix(context, pair, { frame, layers, mode, scale, palette }) {
   const { units, inputs } = layers[pair.layer - 1];
   const box = matrixBox(pair, units, inputs);
   const values = frame.tensor(TENSOR[mode], pair.layer).data;
-  drawCells(context, values, inputs, units, box, rampOf(palette, mode === "weights" ? "forward" : "backward", scale));
+  drawCells(
+    context,
+    values,
+    inputs,
+    units,
+    box,
+    rampOf(palette, mode === "weights" ? "forward" : "backward", scale),
+  );
   context.strokeStyle = palette.line;
   context.strokeRect(box.x - 0.5, box.y - 0.5, box.width + 1, box.height + 1);
   context.fillStyle = palette.muted;
@@ -218,7 +227,9 @@ function drawPhase(context, { plan, frame, palette }) {
     const middle = (x0 + x1) / 2;
     const half = Math.min(34, (x1 - x0) * 0.3);
     if (phase === "forward") arrow(context, middle - half, middle + half, y, palette.ink, true);
-    if (phase === "backward" && pair.layer > phaseLayer) arrow(context, middle + half, middle - half, y, palette.ink, false);
+    if (phase === "backward" && pair.layer > phaseLayer) {
+      arrow(context, middle + half, middle - half, y, palette.ink, false);
+    }
     if (phase === "update") word(context, "W + ΔW", middle, y, palette.ink);
   }
   if (phase === "loss") word(context, "loss", columns[last].x, y, palette.ink);

@@ -38,27 +38,39 @@ export class Units {
     this.plan = plan;
     this.count = count;
     this.groups = plan.columns.map((column) =>
-      column.units.map((place, unit) => this.group(column, place, unit, { count, roomy: column.pitch - 2 * place.r >= 16 })),
+      column.units.map((place, unit) =>
+        this.group(column, place, unit, { count, roomy: column.pitch - 2 * place.r >= 16 })
+      )
     );
     const parts = this.groups.flatMap((row) => row.map((group) => group.root));
     this.root.replaceChildren(...parts);
     setAttribute(this.root, "viewBox", `0 ${-STRIP} ${plan.width} ${plan.height + STRIP}`);
     const [layer, unit] = this.tab;
-    this.setTab(this.groups[layer]?.[unit] ? layer : Math.max(0, this.groups.findIndex((row) => row.length)), this.groups[layer]?.[unit] ? unit : 0);
+    this.setTab(
+      this.groups[layer]?.[unit] ? layer : Math.max(0, this.groups.findIndex((row) => row.length)),
+      this.groups[layer]?.[unit] ? unit : 0,
+    );
     if (focused) this.current()?.root.focus();
   }
 
   group(column, { x, y, r }, unit, { count, roomy }) {
     const layer = column.layer;
     const parts = {
-      halo: svg("circle", { class: "rg-halo", cx: x, cy: y, r: r + 6 }),
+      hit: svg("circle", { class: "rg-hit", cx: x, cy: y, r: Math.max(r, Math.min(22, column.pitch / 2)) }),
+      halo: svg("circle", { class: "rg-halo", cx: x, cy: y, r: r + (r >= 15 ? 7.5 : 4.5) }),
       fill: svg("circle", { class: "rg-fill", cx: x, cy: y, r }),
-      ring: svg("circle", { class: "rg-ring", cx: x, cy: y, r: r + 1.5 }),
+      ring: svg("circle", { class: "rg-ring", cx: x, cy: y, r: r + (r >= 15 ? 3 : 1.5) }),
       value: svg("text", { class: "rg-value", x, y: y + 3.5 }),
-      below: svg("text", { class: "rg-below", x, y: y + r + 14 }),
+      below: svg("text", { class: "rg-below", x, y: y + r + 15 }),
       mark: svg("text", { class: "rg-mark", x: x + r * 0.85 + 3, y: y - r * 0.85 + 1 }),
     };
-    const root = svg("g", { class: "rg-unit", role: "button", tabindex: "-1", "data-layer": layer, "data-unit": unit });
+    const root = svg("g", {
+      class: "rg-unit",
+      role: "button",
+      tabindex: "-1",
+      "data-layer": layer,
+      "data-unit": unit,
+    });
     root.append(...Object.values(parts));
     if (layer === 0) {
       const name = svg("text", { class: "rg-input-name", x: x - r - 8, y: y + 4 });
@@ -101,7 +113,9 @@ export class Units {
     const row = this.groups[to];
     if (!row) return;
     // sideways to the neuron at about the same height
-    const wanted = move[0] ? Math.round(((unit + 0.5) / this.groups[layer].length) * row.length - 0.5) : unit + move[1];
+    const wanted = move[0]
+      ? Math.round(((unit + 0.5) / this.groups[layer].length) * row.length - 0.5)
+      : unit + move[1];
     const next = row[Math.max(0, Math.min(row.length - 1, wanted))];
     next?.root.focus({ preventScroll: false });
   }
@@ -114,16 +128,34 @@ export class Units {
     for (const [layer, row] of this.groups.entries()) {
       if (row.length === 0) continue;
       const deltas = frame.tensor("delta", layer)?.data ?? null;
-      const values = mode === "delta" ? deltas : (frame.tensor(mode === "map" ? "a" : mode, layer) ?? frame.tensor("a", layer)).data;
+      const values = mode === "delta"
+        ? deltas
+        : (frame.tensor(mode === "map" ? "a" : mode, layer) ?? frame.tensor("a", layer)).data;
       for (const [unit, { parts, inside }] of row.entries()) {
         const pair = mode === "delta" ? "backward" : "forward";
         const share = values ? values[unit] / (mode === "delta" ? scales.delta : scales.value) : 0;
-        setAttribute(parts.fill, "fill", mode === "map" && layer > 0 ? "transparent" : palette.fill(pair, mode === "delta" ? share * 0.5 : share));
-        if (inside) setAttribute(parts.value, "fill", mode === "delta" ? palette.ink : palette.onFill(pair, share));
+        setAttribute(
+          parts.fill,
+          "fill",
+          mode === "map" && layer > 0
+            ? "transparent"
+            : palette.fill(pair, mode === "delta" ? share * 0.5 : share),
+        );
+        if (inside) {
+          setAttribute(parts.value, "fill", mode === "delta" ? palette.ink : palette.onFill(pair, share));
+        }
         const ring = deltas ? Math.max(-1, Math.min(1, deltas[unit] / scales.delta)) || 0 : 0;
         const level = Math.round(Math.abs(ring) * 8) / 8;
-        setAttribute(parts.ring, "stroke", level === 0 ? palette.line : ring < 0 ? palette.backward.negative : palette.backward.positive);
-        setAttribute(parts.ring, "stroke-width", String(level === 0 ? 1.5 : 1.5 + level * (mode === "delta" ? 5 : 3)));
+        setAttribute(
+          parts.ring,
+          "stroke",
+          level === 0 ? palette.line : ring < 0 ? palette.backward.negative : palette.backward.positive,
+        );
+        setAttribute(
+          parts.ring,
+          "stroke-width",
+          String(level === 0 ? 1.5 : 1.5 + level * (mode === "delta" ? 5 : 3)),
+        );
         setAttribute(parts.ring, "stroke-dasharray", ring < 0 && level >= 0.25 ? "5 3" : "none");
       }
     }
@@ -138,8 +170,15 @@ export class Units {
       for (const [unit, { root, parts, inside, roomy }] of row.entries()) {
         const own = layer === 0 && shown !== "a" ? "" : (state.units[shown]?.[layer]?.[unit] ?? "");
         const delta = state.units.delta?.[layer]?.[unit];
-        setText(parts.value, inside && (mode !== "map" || layer === 0) ? own : "");
-        setText(parts.below, roomy && layer > 0 ? (mode === "delta" ? `a ${state.units.a?.[layer]?.[unit] ?? ""}` : `δ ${delta ?? ""}`) : "");
+        const inner = inside && (mode !== "map" || layer === 0) ? own : "";
+        setText(parts.value, inner);
+        setAttribute(parts.value, "data-length", String(inner.length));
+        setText(
+          parts.below,
+          roomy && layer > 0
+            ? (mode === "delta" ? `a ${state.units.a?.[layer]?.[unit] ?? ""}` : `δ ${delta ?? ""}`)
+            : "",
+        );
         const stuck = state.units.state?.[layer]?.[unit] ?? "";
         setText(parts.mark, ICONS[stuck] ?? "");
         setAttribute(root, "data-state", stuck);
@@ -169,7 +208,8 @@ export class Units {
   mark(pinned, shown) {
     for (const [layer, row] of this.groups.entries()) {
       for (const [unit, { root }] of row.entries()) {
-        const open = pinned !== null && pinned.layer === layer && (pinned.unit === unit || pinned.kind === "layer");
+        const open = pinned !== null && pinned.layer === layer &&
+          (pinned.unit === unit || pinned.kind === "layer");
         root.toggleAttribute("data-pinned", open);
         if (layer > 0) setAttribute(root, "aria-pressed", String(open));
         root.toggleAttribute("data-linked", linked(layer, unit, shown));
@@ -189,7 +229,8 @@ export function linked(layer, unit, target) {
     case "unit":
       return Math.abs(layer - target.layer) === 1 || (layer === target.layer && unit === target.unit);
     case "weight":
-      return (layer === target.layer && unit === target.unit) || (layer === target.layer - 1 && unit === target.input);
+      return (layer === target.layer && unit === target.unit) ||
+        (layer === target.layer - 1 && unit === target.input);
     case "bias":
       return layer === target.layer && unit === target.unit;
     case "layer":

@@ -1,4 +1,5 @@
-// What stops the page or the run, with what can be done about it; and, in the footer, what goes wrong more slowly.
+// What stops the page or the run, with what can be done about it; and, in the footer, what goes wrong more
+// slowly.
 
 import { el, icon, setAttribute, setText } from "../draw.js";
 
@@ -66,9 +67,15 @@ function connection(store, slow, client) {
     case "open":
       return null;
     case "connecting":
-      return slow ? { kind: "wait", title: "Connecting …", text: "Is retrograd play still running in the terminal?" } : null;
+      return slow
+        ? { kind: "wait", title: "Connecting …", text: "Is retrograd play still running in the terminal?" }
+        : null;
     case "invalid":
-      return { kind: "bad", title: "This link is no longer valid", text: "Copy the new one from the terminal." };
+      return {
+        kind: "bad",
+        title: "This link is no longer valid",
+        text: "Copy the new one from the terminal.",
+      };
     case "busy":
       return {
         kind: "wait",
@@ -77,16 +84,27 @@ function connection(store, slow, client) {
         actions: [{ label: "Take over here", act: () => client.transport.takeOver() }],
       };
     case "superseded":
-      return { kind: "wait", title: "Opened in another tab", text: "Reload this page to take it back.", actions: [reload] };
+      return {
+        kind: "wait",
+        title: "Opened in another tab",
+        text: "Reload this page to take it back.",
+        actions: [reload],
+      };
     case "stopped":
       return { kind: "wait", title: "Stopped from Python", text: "What you see is the last state." };
     case "refused":
-      return { kind: "bad", title: "The server refused a message", text: "Reload the page to go on.", actions: [reload] };
+      return {
+        kind: "bad",
+        title: "The server refused a message",
+        text: "Reload the page to go on.",
+        actions: [reload],
+      };
     default:
       return {
         kind: "bad",
         title: "Disconnected",
-        text: "What you see is the last state. Trying again; is retrograd play still running? Between the two, a proxy must let WebSockets pass.",
+        text:
+          "What you see is the last state. Trying again; is retrograd play still running? Between the two, a proxy must let WebSockets pass.",
       };
   }
 }
@@ -96,7 +114,10 @@ function divergence(event, store, send) {
   if (!event) return null;
   const lane = event.lane ?? 0;
   const config = store.lane(lane)?.spec?.config;
-  const rewind = { label: "Rewind 10 steps", act: () => send("seek", { step: Math.max(0, event.step - 10) }) };
+  const rewind = {
+    label: "Rewind 10 steps",
+    act: () => send("seek", { step: Math.max(0, event.step - 10) }),
+  };
   const slower = {
     label: "Reset with lr/10",
     act: async () => {

@@ -26,7 +26,8 @@ export function mount(root, { store, send }) {
     name: "speed",
     label: "Steps in each picture",
     options: SPEEDS,
-    onChange: (value) => send("speed", value === "phase" ? { unit: "phase", n: 1 } : { unit: "steps", n: Number(value) }),
+    onChange: (value) =>
+      send("speed", value === "phase" ? { unit: "phase", n: 1 } : { unit: "steps", n: Number(value) }),
   });
   const stripe = phaseStripe();
   const epoch = el("dd", { class: "rg-epoch-bar", "aria-hidden": "true" }); // how far the present one is
@@ -42,13 +43,22 @@ export function mount(root, { store, send }) {
   const link = el("p", { class: "rg-link", "data-status": "connecting" }, ["connecting"]);
   const rates = el("p", { class: "rg-rates" });
 
-  const drawer = el("button", { type: "button", class: "rg-button", "data-do": "drawer", "aria-expanded": "false", "aria-controls": "rg-setup" }, [icon("settings"), "Set-up"]);
+  const drawer = el("button", {
+    type: "button",
+    class: "rg-button",
+    "data-do": "drawer",
+    "aria-expanded": "false",
+    "aria-controls": "rg-setup",
+  }, [icon("settings"), "Set-up"]);
   root.append(
     el("div", { class: "rg-bar-top" }, [
       drawer,
       el("div", { class: "rg-brand" }, [el("h1", {}, ["retrograd", el("span", {}, [" play"])]), engine]),
       buttons.root,
-      el("div", { class: "rg-speed" }, [el("span", { class: "rg-label", "aria-hidden": "true" }, ["steps per picture"]), speed.root]),
+      el("div", { class: "rg-speed" }, [
+        el("span", { class: "rg-label", "aria-hidden": "true" }, ["steps per picture"]),
+        speed.root,
+      ]),
       el("div", { class: "rg-connection" }, [link, rates]),
     ]),
     el("div", { class: "rg-bar-low" }, [stripe.root, readings]),
@@ -57,7 +67,10 @@ export function mount(root, { store, send }) {
   store.on("hello", ({ version, dtype }) => setText(engine, `${version} · ${dtype}`));
   store.on("status", ({ status }) => {
     setAttribute(link, "data-status", status);
-    setText(link, { open: "connected", connecting: "connecting", stopped: "stopped" }[status] ?? "not connected");
+    setText(
+      link,
+      { open: "connected", connecting: "connecting", stopped: "stopped" }[status] ?? "not connected",
+    );
     buttons.enable(store);
   });
   store.on("spec", ({ lane }) => {
@@ -81,20 +94,42 @@ export function mount(root, { store, send }) {
 /** The buttons: what goes back on the left, what goes on on the right. */
 function transport(send) {
   const make = (name, label, title, act, text = "") => {
-    const button = el("button", { type: "button", class: "rg-button", "data-do": name, title, "aria-label": label }, [
+    const button = el("button", {
+      type: "button",
+      class: "rg-button",
+      "data-do": name,
+      title,
+      "aria-label": label,
+    }, [
       icon(name.replace("phase-back", "back").replace("phase", "forward")),
       ...(text ? [el("span", { class: "rg-text", "aria-hidden": "true" }, [text])] : []),
     ]);
     button.addEventListener("click", act);
     return button;
   };
-  const play = make("play", "Play", "Space", () => send(play.dataset.do === "pause" ? "pause" : "play"), "Play");
+  const play = make(
+    "play",
+    "Play",
+    "Space",
+    () => send(play.dataset.do === "pause" ? "pause" : "play"),
+    "Play",
+  );
   play.classList.add("rg-primary");
   const back = make("unstep", "One step back", "Shift + ←", () => stepBack(send, current));
   let current = null;
   const parts = {
-    reset: make("reset", "Reset: back to step 0, training begins anew", "R", () => send("reset", { keep_seed: true })),
-    start: make("rewind", "Rewind to step 0", "Later steps are kept until you change something", () => send("seek", { step: 0 })),
+    reset: make(
+      "reset",
+      "Reset: back to step 0, training begins anew",
+      "R",
+      () => send("reset", { keep_seed: true }),
+    ),
+    start: make(
+      "rewind",
+      "Rewind to step 0",
+      "Later steps are kept until you change something",
+      () => send("seek", { step: 0 }),
+    ),
     unstep: back,
     phaseBack: make("phase-back", "Previous phase", "←", () => send("phase", { dir: -1 })),
     play,
@@ -124,7 +159,10 @@ function transport(send) {
         if (button.disabled !== no) button.disabled = no;
       }
       setAttribute(play, "title", reason || "Space");
-      play.toggleAttribute("data-first", ready && !reason && state.step === 0 && state.phase === 0 && !state.playing);
+      play.toggleAttribute(
+        "data-first",
+        ready && !reason && state.step === 0 && state.phase === 0 && !state.playing,
+      );
     },
   };
 }
@@ -149,7 +187,9 @@ function phaseStripe() {
     root,
     layers(count) {
       const chips = [];
-      for (let layer = count; layer >= 1; layer -= 1) chips.push(el("span", { "data-layer": String(layer) }, [String(layer)]));
+      for (let layer = count; layer >= 1; layer -= 1) {
+        chips.push(el("span", { "data-layer": String(layer) }, [String(layer)]));
+      }
       layers.replaceChildren(...chips);
       layers.toggleAttribute("data-many", count > 5);
     },
@@ -163,7 +203,10 @@ function phaseStripe() {
       for (const chip of layers.children) {
         const layer = Number(chip.dataset.layer);
         chip.toggleAttribute("data-now", state.phase === 3 && layer === state.phase_layer);
-        chip.toggleAttribute("data-done", state.phase === 4 || (state.phase === 3 && layer > state.phase_layer));
+        chip.toggleAttribute(
+          "data-done",
+          state.phase === 4 || (state.phase === 3 && layer > state.phase_layer),
+        );
       }
     },
   };
@@ -175,7 +218,8 @@ function mountAnnouncements(store, document) {
   let [said, timer] = ["", 0];
   store.on("state", (state) => {
     if (state.lane !== 0 || state.playing) return;
-    const phase = ["", ", forward", ", loss", `, backward, layer ${state.phase_layer}`, ", update"][state.phase];
+    const phase =
+      ["", ", forward", ", loss", `, backward, layer ${state.phase_layer}`, ", update"][state.phase];
     const text = `Step ${state.text.step ?? state.step}${phase}, loss ${state.text.loss}`;
     if (said === "") said = text; // what a page opens with is no news
     clearTimeout(timer);
@@ -192,7 +236,10 @@ function mountRates(store, rates) {
   let since = performance.now();
   let steps = "";
   store.on("frame", (frame) => void (frame.lane === 0 && (drawn += 1)));
-  store.on("state", (state) => void (state.lane === 0 && (steps = state.playing ? state.text.steps_per_second : "")));
+  store.on(
+    "state",
+    (state) => void (state.lane === 0 && (steps = state.playing ? state.text.steps_per_second : "")),
+  );
   setInterval(() => {
     const now = performance.now();
     const perSecond = Math.round((1000 * drawn) / (now - since));

@@ -1,6 +1,20 @@
-// What the network answers over the plane, the samples on it, and points by hand. With one input, the curve it draws.
+// What the network answers over the plane, the samples on it, and points by hand. With one input, the curve
+// it draws.
 
-import { CLASS_MARKS, classPath, el, fit, onceAFrame, onScheme, onSize, palette, segmented, setAttribute, setText, svg } from "../draw.js";
+import {
+  CLASS_MARKS,
+  classPath,
+  el,
+  fit,
+  onceAFrame,
+  onScheme,
+  onSize,
+  palette,
+  segmented,
+  setAttribute,
+  setText,
+  svg,
+} from "../draw.js";
 import { contour } from "../geometry.js";
 import { layerName } from "../network/units.js";
 
@@ -26,7 +40,14 @@ export function mount(root, { store, send }) {
     if (!now.grid) return;
     if (lane().grid) drawMap(context, now, lane().grid, colours, state, parts.smooth.checked);
     const options = { test: parts.test.checked, focus: state.focus ?? now.focus };
-    const key = JSON.stringify([now.rev, state.specs, state.side, colours.name, options, window.devicePixelRatio]);
+    const key = JSON.stringify([
+      now.rev,
+      state.specs,
+      state.side,
+      colours.name,
+      options,
+      window.devicePixelRatio,
+    ]);
     if (state.marksKey !== key) {
       // samples stay where they are: they are painted once, the map under them many times a second
       state.marks ??= document.createElement("canvas");
@@ -96,7 +117,9 @@ function drawMap(context, spec, grid, colours, state, smooth) {
   context.imageSmoothingEnabled = smooth;
   context.drawImage(tile, 0, 0, state.side, state.side);
   context.imageSmoothingEnabled = true;
-  if (maps === 1 && (spec.task === "classes" || spec.grid.unit)) drawContour(context, grid, size, state.side, spec.grid.unit ? 128 : 127.5, colours);
+  if (maps === 1 && (spec.task === "classes" || spec.grid.unit)) {
+    drawContour(context, grid, size, state.side, spec.grid.unit ? 128 : 127.5, colours);
+  }
 }
 
 function manyClasses(pixels, grid, maps, colours) {
@@ -157,7 +180,9 @@ function drawPoints(context, spec, colours, side, { test, focus }) {
     context.fillStyle = pointColour(spec, y[k], count, colours);
     context.fill();
   }
-  if (x[focus] && !(split[focus] && !test)) drawFocus(context, toPixels(spec.grid.domain, x[focus], side), colours);
+  if (x[focus] && !(split[focus] && !test)) {
+    drawFocus(context, toPixels(spec.grid.domain, x[focus], side), colours);
+  }
 }
 
 function pointColour(spec, value, count, colours) {
@@ -232,7 +257,10 @@ function mountPointer(canvas, state, { store, send, spec, drawing, redraw, parts
     const index = nearest(place, REACH);
     if (remove ? index < 0 : false) return;
     if (index >= 0) send("points", { remove: [index] }).then(done, problem);
-    else send("points", { add: [[...plane(place).map((v) => Number(v.toFixed(4))), store.view.draw]] }).then(done, problem);
+    else {send("points", { add: [[...plane(place).map((v) => Number(v.toFixed(4))), store.view.draw]] }).then(
+        done,
+        problem,
+      );}
   };
   canvas.addEventListener("click", (event) => {
     const box = canvas.getBoundingClientRect();
@@ -271,16 +299,28 @@ function mountPointer(canvas, state, { store, send, spec, drawing, redraw, parts
 // ------------------------------------------------------------------------------------------- the parts
 
 function build(root, store, send) {
-  const canvas = el("canvas", { class: "rg-map", tabIndex: 0, role: "application", "aria-label": "Output over the plane" });
+  const canvas = el("canvas", {
+    class: "rg-map",
+    tabIndex: 0,
+    role: "application",
+    "aria-label": "Output over the plane",
+  });
   const curve = el("div", { class: "rg-map-none", hidden: true }, [
-    el("p", {}, ["A map needs two inputs. What the network answers for the focus sample stands under the network."]),
+    el("p", {}, [
+      "A map needs two inputs. What the network answers for the focus sample stands under the network.",
+    ]),
   ]);
   const empty = el("p", { class: "rg-map-empty", hidden: true });
   const frame = el("div", { class: "rg-map-frame" }, [canvas, curve, empty]);
   const select = el("select", { "aria-label": "Map of", class: "rg-map-of" });
   const test = el("input", { type: "checkbox", id: "rg-map-test", checked: true });
   const smooth = el("input", { type: "checkbox", id: "rg-map-smooth", checked: true });
-  const range = el("span", { class: "rg-map-range" });
+  const [low, high] = [el("span"), el("span")];
+  const range = el("span", { class: "rg-map-range", hidden: true }, [
+    low,
+    el("i", { class: "rg-map-ramp", role: "img", "aria-label": "to" }),
+    high,
+  ]);
   const legend = el("ul", { class: "rg-map-legend", "aria-label": "Classes" });
   const problem = el("p", { class: "rg-error", role: "alert", hidden: true });
   const pencil = el("div", { class: "rg-pencil", hidden: true });
@@ -296,7 +336,10 @@ function build(root, store, send) {
     el("div", { class: "rg-map-foot" }, [
       legend,
       range,
-      el("label", { class: "rg-check", title: "Samples that are kept for the test are hollow" }, [test, "test"]),
+      el("label", { class: "rg-check", title: "Samples that are kept for the test are hollow" }, [
+        test,
+        "test",
+      ]),
       el("label", { class: "rg-check" }, [smooth, "smooth"]),
     ]),
   );
@@ -315,14 +358,22 @@ function build(root, store, send) {
       const on = typeof label === "number";
       pencil.hidden = !on;
       canvas.toggleAttribute("data-draw", on);
-      setAttribute(canvas, "aria-label", on
-        ? "Output over the plane. Arrow keys move the cursor, Enter adds a point or takes one away, Delete takes one away"
-        : "Output over the plane. Arrow keys move the cursor, Enter chooses the nearest sample");
-      if (on && spec) pencil.replaceChildren(...pencilParts(spec, label, store, send, (text) => this.problem(text)));
+      setAttribute(
+        canvas,
+        "aria-label",
+        on
+          ? "Output over the plane. Arrow keys move the cursor, Enter adds a point or takes one away, Delete takes one away"
+          : "Output over the plane. Arrow keys move the cursor, Enter chooses the nearest sample",
+      );
+      if (on && spec) {
+        pencil.replaceChildren(...pencilParts(spec, label, store, send, (text) => this.problem(text)));
+      }
     },
     write(state, spec) {
-      const { low, high } = state.map ?? {};
-      setText(range, low !== undefined && spec && (spec.task === "value" || spec.grid?.unit) ? `${low} … ${high}` : "");
+      range.hidden =
+        !(state.map?.low !== undefined && spec?.grid && (spec.task === "value" || spec.grid.unit));
+      setText(low, state.map?.low ?? "");
+      setText(high, state.map?.high ?? "");
     },
     problem(text) {
       problem.hidden = text === "";
@@ -337,8 +388,21 @@ function units(select, spec) {
   if (select.dataset.built !== key) {
     select.dataset.built = key;
     const groups = spec.layers.slice(0, -1).map((layer, k) =>
-      Object.assign(el("optgroup", {}, Array.from({ length: Math.min(32, layer.units) }, (_, u) =>
-        el("option", { value: `${k + 1}.${u}` }, [`${layerName(k + 1, spec.layers.length)}, unit ${u + 1}`]))), { label: layerName(k + 1, spec.layers.length) }));
+      Object.assign(
+        el(
+          "optgroup",
+          {},
+          Array.from(
+            { length: Math.min(32, layer.units) },
+            (_, u) =>
+              el("option", { value: `${k + 1}.${u}` }, [
+                `${layerName(k + 1, spec.layers.length)}, unit ${u + 1}`,
+              ]),
+          ),
+        ),
+        { label: layerName(k + 1, spec.layers.length) },
+      )
+    );
     select.replaceChildren(el("option", { value: "" }, ["output"]), ...groups);
   }
   const unit = spec.grid?.unit;
@@ -349,10 +413,16 @@ function units(select, spec) {
 /** The mark and the colour of each class. */
 function classes(legend, spec) {
   const colours = palette();
-  if (spec.task !== "classes") return legend.replaceChildren(el("li", {}, ["darker blue is higher"]));
+  if (spec.task !== "classes") return legend.replaceChildren();
   legend.replaceChildren(
     ...spec.classes.map((name, k) => {
-      const mark = svg("svg", { class: "rg-class-mark", width: 12, height: 12, viewBox: "0 0 12 12", "aria-hidden": "true" }, [markOf(k)]);
+      const mark = svg("svg", {
+        class: "rg-class-mark",
+        width: 12,
+        height: 12,
+        viewBox: "0 0 12 12",
+        "aria-hidden": "true",
+      }, [markOf(k)]);
       mark.style.setProperty("color", colours.classColour(k, spec.classes.length));
       return el("li", {}, [mark, name]);
     }),
@@ -360,22 +430,40 @@ function classes(legend, spec) {
 }
 
 function markOf(label) {
-  const shapes = ["M6 1.6a4.4 4.4 0 1 1 0 8.8 4.4 4.4 0 0 1 0-8.8z", "M2 2h8v8H2z", "M6 1 11 10.4H1z", "M6 .6 11.4 6 6 11.4.6 6z", "M4.2 1h3.6v3.2H11v3.6H7.8V11H4.2V7.8H1V4.2h3.2z", "M6 11 1 1.6h10z"];
+  const shapes = [
+    "M6 1.6a4.4 4.4 0 1 1 0 8.8 4.4 4.4 0 0 1 0-8.8z",
+    "M2 2h8v8H2z",
+    "M6 1 11 10.4H1z",
+    "M6 .6 11.4 6 6 11.4.6 6z",
+    "M4.2 1h3.6v3.2H11v3.6H7.8V11H4.2V7.8H1V4.2h3.2z",
+    "M6 11 1 1.6h10z",
+  ];
   return svg("path", { d: shapes[label % shapes.length], fill: "currentColor" });
 }
 
 /** The classes that can be drawn, one more than there are, and the ways out. */
 function pencilParts(spec, label, store, send, problem) {
-  const most = spec.task === "classes" ? Math.min(store.hello?.limits?.classes ?? 6, Math.max(2, spec.classes.length + 1)) : 2;
+  const most = spec.task === "classes"
+    ? Math.min(store.hello?.limits?.classes ?? 6, Math.max(2, spec.classes.length + 1))
+    : 2;
   const pick = segmented({
     name: "pencil",
     label: spec.task === "classes" ? "Class of new points" : "Value of new points",
-    options: Array.from({ length: most }, (_, k) => ({ value: String(k), text: spec.task === "classes" ? `${CLASS_MARKS[k]} ${spec.classes[k] ?? k}` : String(k) })),
+    options: Array.from(
+      { length: most },
+      (_, k) => ({
+        value: String(k),
+        text: spec.task === "classes" ? `${CLASS_MARKS[k]} ${spec.classes[k] ?? k}` : String(k),
+      }),
+    ),
     onChange: (value) => store.setView({ draw: Number(value) }),
   });
   pick.set(String(label));
   const clear = el("button", { type: "button", class: "rg-button" }, ["Clear"]);
-  clear.addEventListener("click", () => send("points", { clear: true }).then(() => problem(""), (error) => problem(error.message)));
+  clear.addEventListener(
+    "click",
+    () => send("points", { clear: true }).then(() => problem(""), (error) => problem(error.message)),
+  );
   const end = el("button", { type: "button", class: "rg-button" }, ["Done"]);
   end.addEventListener("click", () => store.setView({ draw: null }));
   return [pick.root, clear, end];

@@ -1,4 +1,5 @@
-// Loss and accuracy over the steps: of training and test, of one run or two, with what was done by hand as ticks.
+// Loss and accuracy over the steps: of training and test, of one run or two, with what was done by hand as
+// ticks.
 
 import { el, fit, onceAFrame, onScheme, onSize, palette, setAttribute, setText } from "../draw.js";
 import { logTicks, ticks } from "../scales.js";
@@ -11,12 +12,23 @@ const NAMES = ["A", "B"];
 export function mount(root, { store, send }) {
   const log = el("input", { type: "checkbox", id: "rg-curve-log" });
   const value = el("p", { class: "rg-curve-value", "aria-hidden": "true" });
-  const canvas = el("canvas", { class: "rg-chart", tabIndex: 0, role: "slider", "aria-label": "Step on the curves; Enter goes back to it", "aria-valuemin": "0", "aria-valuemax": "0", "aria-valuenow": "0" });
+  const canvas = el("canvas", {
+    class: "rg-chart",
+    tabIndex: 0,
+    role: "slider",
+    "aria-label": "Step on the curves; Enter goes back to it",
+    "aria-valuemin": "0",
+    "aria-valuemax": "0",
+    "aria-valuenow": "0",
+  });
   const frame = el("div", { class: "rg-chart-frame" }, [canvas]);
   const key = el("ul", { class: "rg-curve-key", "aria-label": "Lines" });
   const summary = el("p", { class: "rg-hidden" });
   root.append(
-    el("div", { class: "rg-head" }, [root.querySelector("h2"), el("label", { class: "rg-check" }, [log, "log"])]),
+    el("div", { class: "rg-head" }, [
+      root.querySelector("h2"),
+      el("label", { class: "rg-check" }, [log, "log"]),
+    ]),
     frame,
     el("div", { class: "rg-curve-foot" }, [key, value]),
     summary,
@@ -42,7 +54,12 @@ export function mount(root, { store, send }) {
     const first = curve.loss.find(([, v]) => v !== null);
     if (first && state && !state.playing) {
       const word = state.text.loss;
-      setText(summary, `The loss of the first batch was ${text(first[1])}; at step ${state.step} the loss of training is ${word}, of the test ${state.text.test_loss}.`);
+      setText(
+        summary,
+        `The loss of the first batch was ${
+          text(first[1])
+        }; at step ${state.step} the loss of training is ${word}, of the test ${state.text.test_loss}.`,
+      );
     }
   };
   const point = (step) => {
@@ -76,8 +93,19 @@ export function mount(root, { store, send }) {
   canvas.addEventListener("keydown", (event) => {
     const last = shape?.last ?? 0;
     const at = cursor ?? store.lane(0).state?.step ?? 0;
-    const stride = event.shiftKey || ["PageUp", "PageDown"].includes(event.key) ? Math.max(10, Math.round(last / 10)) : 1;
-    const to = { ArrowRight: at + stride, ArrowUp: at + stride, PageUp: at + stride, ArrowLeft: at - stride, ArrowDown: at - stride, PageDown: at - stride, Home: 0, End: last }[event.key];
+    const stride = event.shiftKey || ["PageUp", "PageDown"].includes(event.key)
+      ? Math.max(10, Math.round(last / 10))
+      : 1;
+    const to = {
+      ArrowRight: at + stride,
+      ArrowUp: at + stride,
+      PageUp: at + stride,
+      ArrowLeft: at - stride,
+      ArrowDown: at - stride,
+      PageDown: at - stride,
+      Home: 0,
+      End: last,
+    }[event.key];
     if (event.key === "Enter") seek(at);
     else if (to !== undefined) point(Math.max(0, Math.min(last, to)));
     else return;
@@ -124,7 +152,10 @@ function after(rows, step) {
 
 function drawCurves(context, room, lanes, options) {
   const runs = lanes.filter(Boolean);
-  const last = Math.max(10, ...runs.map((lane) => Math.max(lane.curve.loss.at(-1)?.[0] ?? 0, lane.state?.snapshots?.last ?? 0)));
+  const last = Math.max(
+    10,
+    ...runs.map((lane) => Math.max(lane.curve.loss.at(-1)?.[0] ?? 0, lane.state?.snapshots?.last ?? 0)),
+  );
   const classes = runs.some((lane) => lane.curve.accuracy.length > 0);
   context.clearRect(0, 0, room.width, room.height);
   const bottom = room.height - 18;
@@ -143,7 +174,14 @@ function drawCurves(context, room, lanes, options) {
   if (classes) {
     const lower = { top: split + 4, bottom };
     const share = shareAxis(context, lower, options, room.width);
-    lanes.forEach((lane, k) => lane && line(context, lane.curve.accuracy, x, share, lower, { colour: colours.series[2], width: 2, dash: k === 0 ? [] : [6, 4] }));
+    lanes.forEach((lane, k) =>
+      lane &&
+      line(context, lane.curve.accuracy, x, share, lower, {
+        colour: colours.series[2],
+        width: 2,
+        dash: k === 0 ? [] : [6, 4],
+      })
+    );
   }
   stepAxis(context, x, last, bottom, options);
   const now = runs[0]?.state?.step;
@@ -172,10 +210,14 @@ function lossAxis(context, runs, { top, bottom }, { log, colours }, width) {
     high = Math.min(high, 10 * beginning(runs)); // a run that explodes leaves the chart, not the scale
     if (high <= low) high = low + 1;
   }
-  const map = log ? (v) => Math.log10(Math.max(v, 1e-300) / low) / Math.log10(high / low) : (v) => (v - low) / (high - low);
+  const map = log
+    ? (v) => Math.log10(Math.max(v, 1e-300) / low) / Math.log10(high / low)
+    : (v) => (v - low) / (high - low);
   const y = (v) => bottom - Math.max(0, Math.min(1, map(v))) * (bottom - top);
   const room = Math.max(2, Math.floor((bottom - top) / 26));
-  for (const tick of log ? logTicks(low, high, room) : ticks(low, high, room)) gridLine(context, y(tick.value), tick.label, colours, width);
+  for (const tick of log ? logTicks(low, high, room) : ticks(low, high, room)) {
+    gridLine(context, y(tick.value), tick.label, colours, width);
+  }
   return y;
 }
 
@@ -187,7 +229,9 @@ function beginning(runs) {
 
 function shareAxis(context, { top, bottom }, { colours }, width) {
   const y = (v) => bottom - v * (bottom - top);
-  for (const [share, label] of [[0, "0 %"], [0.5, "50 %"], [1, "100 %"]]) gridLine(context, y(share), label, colours, width);
+  for (const [share, label] of [[0, "0 %"], [0.5, "50 %"], [1, "100 %"]]) {
+    gridLine(context, y(share), label, colours, width);
+  }
   return y;
 }
 

@@ -1,4 +1,5 @@
-// The keys of the page. Keys that are one character are off where one types, and can be turned off altogether.
+// The keys of the page. Keys that are one character are off where one types, and can be turned off
+// altogether.
 
 import { el } from "../draw.js";
 import { openDialog } from "../layout.js";
@@ -37,10 +38,12 @@ export function mount(root, { store, send }) {
     store.setView({ single_keys: box.checked });
     remember(box.checked);
   });
-  const rows = KEYS.map(([keys, text]) => el("div", {}, [el("dt", {}, [el("kbd", {}, [keys])]), el("dd", {}, [text])]));
+  const rows = KEYS.map(([keys, text]) =>
+    el("div", {}, [el("dt", {}, [el("kbd", {}, [keys])]), el("dd", {}, [text])])
+  );
   root.append(
     el("dl", { class: "rg-keys" }, rows),
-    el("p", {}, [el("label", {}, [box, " Keys of one character are on"])]),
+    el("p", {}, [el("label", { class: "rg-check" }, [box, "Keys of one character are on"])]),
   );
 
   document.addEventListener("keydown", (event) => {

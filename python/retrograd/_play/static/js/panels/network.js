@@ -1,6 +1,19 @@
 // The network: edges on a canvas, neurons above it, what can be changed about layers, and the legend.
 
-import { atMost, el, fit, icon, onceAFrame, onScheme, onSize, palette, segmented, setAttribute, setText, svg } from "../draw.js";
+import {
+  atMost,
+  el,
+  fit,
+  icon,
+  onceAFrame,
+  onScheme,
+  onSize,
+  palette,
+  segmented,
+  setAttribute,
+  setText,
+  svg,
+} from "../draw.js";
 import { placeNetwork } from "../geometry.js";
 import { drawNetwork, edgeArrays, layEdges, matrixBox, STRIP } from "../network/edges.js";
 import { drawMaps } from "../network/maps.js";
@@ -24,9 +37,16 @@ const NUDGE = 0.01;
 export function mount(root, { store, send }) {
   const parts = build(root, store, send);
   const { stage, canvas, scroll } = parts;
-  const scales = { weights: new Scale(1), gradients: new Scale(), updates: new Scale(), value: new Scale(1), delta: new Scale() };
+  const scales = {
+    weights: new Scale(1),
+    gradients: new Scale(),
+    updates: new Scale(),
+    value: new Scale(1),
+    delta: new Scale(),
+  };
   const say = store.on.bind(store);
   let [plan, laid, hover, room] = [null, null, null, { width: 0, height: 0 }];
+  let shown = ""; // units of each layer: another network is seen from its middle
 
   const hovered = (target) => {
     if (same(target, hover)) return;
@@ -46,7 +66,11 @@ export function mount(root, { store, send }) {
     if (!spec || room.width < 40) return;
     const phone = matchMedia("(max-width: 699.98px)").matches;
     const heads = parts.heads.offsetHeight;
-    plan = placeNetwork(spec.layers, { width: room.width, height: Math.max(110, room.height - heads - STRIP - 4), gap: phone ? 112 : 62 });
+    plan = placeNetwork(spec.layers, {
+      width: room.width,
+      height: Math.max(110, room.height - heads - STRIP - 4),
+      ...(phone ? { gap: 112, spacing: 22 } : { gap: 62 }),
+    });
     laid = layEdges(plan);
     stage.style.setProperty("width", `${plan.width}px`);
     fit(canvas, plan.width, plan.height + STRIP);
@@ -63,6 +87,9 @@ export function mount(root, { store, send }) {
     }
     units.build(plan, spec.layers);
     units.mark(store.target, hover);
+    const shape = spec.layers.map((layer) => layer.units).join();
+    if (shape !== shown) scroll.scrollTop = (scroll.scrollHeight - scroll.clientHeight) / 2;
+    shown = shape;
     write();
     redraw();
   };
@@ -77,12 +104,14 @@ export function mount(root, { store, send }) {
     changed = scales.value.fit(magnitudeAt(1, tensors(store.view.units === "z" ? "z" : "a"))) || changed;
     changed = scales.delta.fit(magnitudeAt(1, tensors("delta"))) || changed;
     const context = canvas.getContext("2d");
-    const shown = hover ?? store.target;
+    const looked = hover ?? store.target;
     drawNetwork(context, {
       ...{ plan, edges: laid.edges, frame, layers: spec.layers, mode, scale: scales[mode].value },
-      ...{ palette: colours, shown, pinned: store.target },
+      ...{ palette: colours, shown: looked, faint: hover ? 0.16 : 0.4, pinned: store.target },
     });
-    if (store.view.units === "map" && grid && spec.grid?.small) drawMaps(context, plan, grid, spec.grid, colours, { top: STRIP, shown });
+    if (store.view.units === "map" && grid && spec.grid?.small) {
+      drawMaps(context, plan, grid, spec.grid, colours, { top: STRIP, shown: looked });
+    }
     units.paint(frame, store.view.units, { value: scales.value.value, delta: scales.delta.value }, colours);
     if (changed) legend();
   };
@@ -102,13 +131,17 @@ export function mount(root, { store, send }) {
     for (const scale of Object.values(scales)) scale.reset();
     parts.show(spec, store.hello);
     if (spec.grid === null && store.view.units === "map") store.setView({ units: "a" });
-    else if (spec.grid && (store.view.units === "map") !== spec.grid.small > 0) send("maps", { on: store.view.units === "map" });
+    else if (spec.grid && (store.view.units === "map") !== spec.grid.small > 0) {
+      send("maps", { on: store.view.units === "map" });
+    }
     place();
   });
   say("view", (view) => {
     const { spec } = store.lane(0);
     parts.choose(view);
-    if (spec?.grid && (view.units === "map") !== spec.grid.small > 0) send("maps", { on: view.units === "map" });
+    if (spec?.grid && (view.units === "map") !== spec.grid.small > 0) {
+      send("maps", { on: view.units === "map" });
+    }
     write();
     legend();
     redraw();
@@ -144,8 +177,13 @@ function mountPointer(surface, scene, store, hovered) {
       if (!pair.matrix) continue;
       const { units, inputs } = spec.layers[pair.layer - 1];
       const { x: left, y: top, width, height } = matrixBox(pair, units, inputs);
-      const [unit, input] = [Math.floor(((y - top) / height) * units), Math.floor(((x - left) / width) * inputs)];
-      if (unit >= 0 && unit < units && input >= 0 && input < inputs) return { kind: "weight", layer: pair.layer, unit, input };
+      const [unit, input] = [
+        Math.floor(((y - top) / height) * units),
+        Math.floor(((x - left) / width) * inputs),
+      ];
+      if (unit >= 0 && unit < units && input >= 0 && input < inputs) {
+        return { kind: "weight", layer: pair.layer, unit, input };
+      }
     }
     const edge = laid.grid.nearest(x, y, event.pointerType === "touch" ? 14 : 7);
     return edge ? { kind: "weight", layer: edge.layer, unit: edge.unit, input: edge.input } : null;
@@ -189,7 +227,9 @@ function nextWeight({ layer, unit }, store) {
   const now = store.target;
   const mine = now && now.layer === layer && now.unit === unit;
   if (!mine || now.kind === "unit") return { kind: "weight", layer, unit, input: 0 };
-  if (now.kind === "weight" && now.input + 1 < inputs) return { kind: "weight", layer, unit, input: now.input + 1 };
+  if (now.kind === "weight" && now.input + 1 < inputs) {
+    return { kind: "weight", layer, unit, input: now.input + 1 };
+  }
   if (now.kind === "weight" && bias !== false) return { kind: "bias", layer, unit };
   return { kind: "unit", layer, unit };
 }
@@ -208,13 +248,30 @@ function nudge(event, store, send) {
 // ------------------------------------------------------------------------------------------- the parts
 
 function build(root, store, send) {
-  const edges = segmented({ name: "edges", label: "Edges show", options: EDGES, onChange: (value) => store.setView({ edges: value }) });
-  const unit = segmented({ name: "units", label: "Neurons show", options: UNITS, onChange: (value) => store.setView({ units: value }) });
+  const edges = segmented({
+    name: "edges",
+    label: "Edges show",
+    options: EDGES,
+    onChange: (value) => store.setView({ edges: value }),
+  });
+  const unit = segmented({
+    name: "units",
+    label: "Neurons show",
+    options: UNITS,
+    onChange: (value) => store.setView({ units: value }),
+  });
   const layers = layerButtons(store, send);
   const heads = el("div", { class: "rg-heads" });
   const canvas = el("canvas", { class: "rg-edges", "aria-hidden": "true" });
-  const units = svg("svg", { class: "rg-units", role: "group", "aria-label": "Neurons: arrow keys move, Enter opens, W goes through the weights" });
-  const stage = el("div", { class: "rg-stage" }, [heads, el("div", { class: "rg-picture" }, [canvas, units])]);
+  const units = svg("svg", {
+    class: "rg-units",
+    role: "group",
+    "aria-label": "Neurons: arrow keys move, Enter opens, W goes through the weights",
+  });
+  const stage = el("div", { class: "rg-stage" }, [
+    heads,
+    el("div", { class: "rg-picture" }, [canvas, units]),
+  ]);
   const scroll = el("div", { class: "rg-scroll", tabIndex: -1 }, [stage]);
   const note = el("p", { class: "rg-focus-note" });
   const legend = legendOf();
@@ -223,8 +280,14 @@ function build(root, store, send) {
     el("div", { class: "rg-head" }, [
       title,
       el("div", { class: "rg-options" }, [
-        el("span", { class: "rg-option" }, [el("span", { class: "rg-label", "aria-hidden": "true" }, ["edges"]), edges.root]),
-        el("span", { class: "rg-option" }, [el("span", { class: "rg-label", "aria-hidden": "true" }, ["neurons"]), unit.root]),
+        el("span", { class: "rg-option" }, [
+          el("span", { class: "rg-label", "aria-hidden": "true" }, ["edges"]),
+          edges.root,
+        ]),
+        el("span", { class: "rg-option" }, [
+          el("span", { class: "rg-label", "aria-hidden": "true" }, ["neurons"]),
+          unit.root,
+        ]),
         layers.root,
       ]),
     ]),
@@ -247,10 +310,10 @@ function build(root, store, send) {
       unit.set(view.units);
     },
     write(state) {
-      const stale = state.stale ? " · computed before this update" : "";
+      const stale = state.stale ? ", before this update" : "";
       const { index, x, y, yhat } = state.focus;
       const [input, output] = [state.units.a?.[0], state.units.a?.at(-1)].map((row) => row?.join(", ") ?? "");
-      setText(note, `sample ${index}: x = (${input}), y = ${y}, output ${output}${stale}`);
+      setText(note, `sample ${index}${stale}: x = (${input}), y = ${y}, output ${output}`);
       setAttribute(note, "title", `x = (${x}), y = ${y}, ŷ = ${yhat}`);
     },
   };
@@ -259,11 +322,28 @@ function build(root, store, send) {
 /** One hidden layer less or more. */
 function layerButtons(store, send) {
   const hidden = () => store.lane(0).spec.config.hidden;
-  const less = el("button", { type: "button", class: "rg-small", "aria-label": "Remove the last hidden layer", title: "Remove the last hidden layer" }, [icon("minus")]);
-  const more = el("button", { type: "button", class: "rg-small", "aria-label": "Add a hidden layer", title: "Add a hidden layer" }, [icon("plus")]);
+  const less = el("button", {
+    type: "button",
+    class: "rg-small",
+    "aria-label": "Remove the last hidden layer",
+    title: "Remove the last hidden layer",
+  }, [icon("minus")]);
+  const more = el("button", {
+    type: "button",
+    class: "rg-small",
+    "aria-label": "Add a hidden layer",
+    title: "Add a hidden layer",
+  }, [icon("plus")]);
   less.addEventListener("click", () => send("set", { path: "hidden", value: hidden().slice(0, -1) }));
-  more.addEventListener("click", () => send("set", { path: "hidden", value: [...hidden(), hidden().at(-1) ?? 3] }));
-  const root = el("div", { class: "rg-stepper", role: "group", "aria-label": "Hidden layers" }, [less, el("span", { class: "rg-label" }, ["layers"]), more]);
+  more.addEventListener(
+    "click",
+    () => send("set", { path: "hidden", value: [...hidden(), hidden().at(-1) ?? 3] }),
+  );
+  const root = el("div", { class: "rg-stepper", role: "group", "aria-label": "Hidden layers" }, [
+    less,
+    el("span", { class: "rg-label" }, ["layers"]),
+    more,
+  ]);
   return {
     root,
     show(spec, hello) {
@@ -286,8 +366,12 @@ class Heads {
     if (key === this.built) return;
     this.built = key;
     const focus = document.activeElement?.dataset?.keep;
-    const heads = [this.head(0, layers.length, [el("span", { class: "rg-sub" }, [count(layers[0].inputs, "input")])])];
-    for (const [k, layer] of layers.entries()) heads.push(this.head(k + 1, layers.length, this.controls(k, layer, spec, hello)));
+    const heads = [
+      this.head(0, layers.length, [el("span", { class: "rg-sub" }, [count(layers[0].inputs, "input")])]),
+    ];
+    for (const [k, layer] of layers.entries()) {
+      heads.push(this.head(k + 1, layers.length, this.controls(k, layer, spec, hello)));
+    }
     this.root.replaceChildren(...heads);
     if (focus) this.root.querySelector(`[data-keep="${focus}"]:not(:disabled)`)?.focus();
   }
@@ -307,11 +391,21 @@ class Heads {
     }
     const path = hidden ? `activations[${k}]` : "output";
     const names = (hidden ? hello?.choices.activations : hello?.choices.outputs) ?? [layer.activation];
-    const select = el("select", { "aria-label": `Activation of ${layerName(k + 1, spec.layers.length)}`, "data-keep": `s${k}` },
-      names.map((name) => el("option", { value: name }, [name.replaceAll("_", " ")])));
+    const select = el("select", {
+      "aria-label": `Activation of ${layerName(k + 1, spec.layers.length)}`,
+      "data-keep": `s${k}`,
+    }, names.map((name) => el("option", { value: name }, [name.replaceAll("_", " ")])));
     select.value = hidden ? spec.config.activations[k] : spec.config.output;
-    if (!hidden && spec.config.output === "auto") select.options[select.selectedIndex].text = `${layer.activation} (auto)`;
-    select.addEventListener("change", () => this.send("set", { path, value: select.value }).catch(() => (select.value = spec.config[path] ?? spec.config.activations[k])));
+    if (!hidden && spec.config.output === "auto") {
+      select.options[select.selectedIndex].text = `${layer.activation} (auto)`;
+    }
+    select.addEventListener(
+      "change",
+      () =>
+        this.send("set", { path, value: select.value }).catch(
+          () => (select.value = spec.config[path] ?? spec.config.activations[k]),
+        ),
+    );
     return hidden ? [select, this.stepper(k, layer.units, spec, hello)] : [select];
   }
 
@@ -319,7 +413,14 @@ class Heads {
     const name = layerName(k + 1, spec.layers.length);
     const set = (value) => this.send("set", { path: `hidden[${k}]`, value });
     const make = (label, picture, value, off) => {
-      const button = el("button", { type: "button", class: "rg-small", "aria-label": label, title: label, disabled: off, "data-keep": `${picture}${k}` }, [icon(picture)]);
+      const button = el("button", {
+        type: "button",
+        class: "rg-small",
+        "aria-label": label,
+        title: label,
+        disabled: off,
+        "data-keep": `${picture}${k}`,
+      }, [icon(picture)]);
       button.addEventListener("click", () => set(value));
       return button;
     };
@@ -336,13 +437,23 @@ const count = (n, word) => (n === 1 ? `1 ${word}` : `${n} ${word}s`);
 /** The letters at a neuron that is stuck. */
 function marksOf() {
   const marks = [["S", "saturated"], ["∅", "dead"], ["!", "not finite"]];
-  return el("p", { class: "rg-legend-marks", "aria-hidden": "true" }, marks.map(([mark, word]) => el("span", {}, [el("b", {}, [mark]), word])));
+  return el(
+    "p",
+    { class: "rg-legend-marks", "aria-hidden": "true" },
+    marks.map(([mark, word]) => el("span", {}, [el("b", {}, [mark]), word])),
+  );
 }
 
 /** What lines, fills and rings mean, with the scale of each. */
 function legendOf() {
-  const line = (kind) => svg("svg", { class: `rg-legend-line ${kind}`, width: 30, height: 10, "aria-hidden": "true" }, [svg("path", { d: "M1 5h28" })]);
-  const dot = (kind) => svg("svg", { class: `rg-legend-dot ${kind}`, width: 16, height: 16, "aria-hidden": "true" }, [svg("circle", { cx: 8, cy: 8, r: 5.5 })]);
+  const line = (kind) =>
+    svg("svg", { class: `rg-legend-line ${kind}`, width: 30, height: 10, "aria-hidden": "true" }, [
+      svg("path", { d: "M1 5h28" }),
+    ]);
+  const dot = (kind) =>
+    svg("svg", { class: `rg-legend-dot ${kind}`, width: 16, height: 16, "aria-hidden": "true" }, [
+      svg("circle", { cx: 8, cy: 8, r: 5.5 }),
+    ]);
   const [edge, fill, ring] = [el("span"), el("span"), el("span")];
   const root = el("ul", { class: "rg-legend", "aria-label": "Legend" }, [
     el("li", { class: "rg-legend-edges" }, [line("rg-negative"), "−", line("rg-positive"), "+", edge]),
@@ -356,7 +467,10 @@ function legendOf() {
       root.dataset.units = view.units;
       const of = (scale) => (scale.value && scale.label !== "0" ? scale.label : "–");
       setText(edge, `${view.edges}, full width = ${of(scales[view.edges])}`);
-      setText(fill, view.units === "map" ? "a over the plane" : view.units === "delta" ? "δ, weak" : `${view.units}, full colour = ${of(scales.value)}`);
+      setText(
+        fill,
+        view.units === "map" ? "a over the plane" : `${view.units}, full colour = ${of(scales.value)}`,
+      );
       setText(ring, `ring: δ, full = ${of(scales.delta)}`);
     },
   };

@@ -1,5 +1,5 @@
-// Every setting of a run. The server alone judges a value: what it refuses is said next to the field, and the last
-// value that it took goes on.
+// Every setting of a run. The server alone judges a value: what it refuses is said next to the field, and
+// the last value that it took goes on.
 
 import { el, icon, setAttribute, setText } from "../draw.js";
 
@@ -16,8 +16,19 @@ const GROUPS = [
     fields: [
       { path: "dataset", label: "data set", choices: "datasets", structure: true },
       { path: "rows", label: "samples", when: (c) => GENERATED.includes(c.dataset), structure: true },
-      { path: "noise", label: "noise", range: [0, 1, 0.05], when: (c) => GENERATED.includes(c.dataset), structure: true },
-      { path: "classes", label: "classes", when: (c) => ["spirals", "gaussians"].includes(c.dataset), structure: true },
+      {
+        path: "noise",
+        label: "noise",
+        range: [0, 1, 0.05],
+        when: (c) => GENERATED.includes(c.dataset),
+        structure: true,
+      },
+      {
+        path: "classes",
+        label: "classes",
+        when: (c) => ["spirals", "gaussians"].includes(c.dataset),
+        structure: true,
+      },
       { path: "test_share", label: "test share", range: [0, 0.9, 0.05], structure: true },
     ],
   },
@@ -42,11 +53,22 @@ const GROUPS = [
   {
     title: "Network",
     fields: [
-      { path: "hidden", label: "hidden units", title: "Units of each hidden layer, such as 4, 3; none: no hidden layer", list: true, structure: true },
+      {
+        path: "hidden",
+        label: "hidden units",
+        title: "Units of each hidden layer, such as 4, 3; none: no hidden layer",
+        list: true,
+        structure: true,
+      },
       { path: "activations", label: "activation", choices: "activations", list: true, structure: true },
       { path: "output", label: "output", choices: "outputs", structure: true },
       { path: "init", label: "initialisation", choices: "initialisers", structure: true },
-      { path: "init_scale", label: "initial scale", title: "A factor for all initial weights", structure: true },
+      {
+        path: "init_scale",
+        label: "initial scale",
+        title: "A factor for all initial weights",
+        structure: true,
+      },
       { path: "dropout", label: "dropout", range: [0, 0.9, 0.05], structure: true },
     ],
   },
@@ -61,7 +83,6 @@ export function mount(root, context) {
   const { store, send } = context;
   const fields = new Map();
   const apply = (field, value) => {
-    field.asked = true;
     send("set", { path: field.path, value }).then(
       () => field.accept(),
       (error) => error.code !== "closed" && showError(fields, error, field),
@@ -127,15 +148,12 @@ function fieldOf(options, apply) {
     root,
     input,
     last: null,
-    asked: false,
     accept() {
-      field.asked = false;
       error.hidden = true;
       input.removeAttribute("aria-invalid");
       input.removeAttribute("aria-describedby");
     },
     refuse(message) {
-      field.asked = false;
       setText(error, message);
       error.hidden = false;
       setAttribute(input, "aria-invalid", "true");
@@ -144,7 +162,9 @@ function fieldOf(options, apply) {
     show(value) {
       field.last = value;
       // what is being typed, and what was refused, stays for the reader to mend
-      if (input.getAttribute("aria-invalid") === "true" || (document.activeElement === input && field.dirty)) return;
+      if (
+        input.getAttribute("aria-invalid") === "true" || (document.activeElement === input && field.dirty)
+      ) return;
       const text = textOf(options, value);
       if (options.choices) addChoice(input, text);
       if (input.value !== text) input.value = text;
@@ -170,8 +190,17 @@ function fieldOf(options, apply) {
 }
 
 function inputOf({ range, empty, list }, id) {
-  if (range) return { id, type: "range", min: String(range[0]), max: String(range[1]), step: String(range[2]) };
-  return { id, type: "text", inputMode: list ? "text" : "decimal", autocomplete: "off", spellcheck: false, placeholder: empty ?? "" };
+  if (range) {
+    return { id, type: "range", min: String(range[0]), max: String(range[1]), step: String(range[2]) };
+  }
+  return {
+    id,
+    type: "text",
+    inputMode: list ? "text" : "decimal",
+    autocomplete: "off",
+    spellcheck: false,
+    placeholder: empty ?? "",
+  };
 }
 
 /** A setting as text; several activations are one word where they are equal. */
@@ -200,7 +229,11 @@ function nudge(event, path, input) {
   if (!Number.isFinite(value)) return;
   let next = null;
   if (COUNTS[path]) next = value + (up ? COUNTS[path] : -COUNTS[path]);
-  else if (LADDER[path] && value > 0) next = Number((up === isOne(value) ? value * (up ? 3 : 0.3) : value * (up ? 10 / 3 : 1 / 3)).toPrecision(1));
+  else if (LADDER[path] && value > 0) {
+    next = Number(
+      (up === isOne(value) ? value * (up ? 3 : 0.3) : value * (up ? 10 / 3 : 1 / 3)).toPrecision(1),
+    );
+  }
   if (next === null) return;
   event.preventDefault();
   input.value = String(next);
@@ -224,7 +257,12 @@ function addChoice(select, name) {
 
 /** Another seed by chance. */
 function addDice(field, apply) {
-  const button = el("button", { type: "button", class: "rg-small", title: "Another seed", "aria-label": "Another seed" }, [icon("dice")]);
+  const button = el("button", {
+    type: "button",
+    class: "rg-small",
+    title: "Another seed",
+    "aria-label": "Another seed",
+  }, [icon("dice")]);
   button.addEventListener("click", () => apply(field, Math.floor(Math.random() * 10000)));
   field.root.querySelector(".rg-control").append(button);
 }
@@ -232,10 +270,24 @@ function addDice(field, apply) {
 /** Points by hand, or a CSV file. */
 function ownData({ store, send }) {
   const draw = el("button", { type: "button", class: "rg-button" }, ["Draw points"]);
-  const file = el("input", { type: "file", accept: ".csv,.tsv,.txt,text/csv", class: "rg-hidden", id: "rg-csv", tabIndex: -1, "aria-label": "CSV file" });
-  const choose = el("button", { type: "button", class: "rg-button", title: "Rows of numbers; the last column is the target" }, ["Open CSV"]);
+  const file = el("input", {
+    type: "file",
+    accept: ".csv,.tsv,.txt,text/csv",
+    class: "rg-hidden",
+    id: "rg-csv",
+    tabIndex: -1,
+    "aria-label": "CSV file",
+  });
+  const choose = el("button", {
+    type: "button",
+    class: "rg-button",
+    title: "Rows of numbers; the last column is the target",
+  }, ["Open CSV"]);
   const error = el("p", { class: "rg-error", hidden: true, role: "alert" });
-  draw.addEventListener("click", () => store.setView({ draw: store.view.draw === undefined || store.view.draw === null ? 0 : null }));
+  draw.addEventListener(
+    "click",
+    () => store.setView({ draw: store.view.draw === undefined || store.view.draw === null ? 0 : null }),
+  );
   choose.addEventListener("click", () => file.click());
   file.addEventListener("change", async () => {
     const chosen = file.files[0];
@@ -272,7 +324,10 @@ function lessonField({ send }) {
     root,
     fill(lessons, given) {
       root.hidden = lessons.length === 0 || given;
-      select.replaceChildren(el("option", { value: "" }, ["Choose a lesson …"]), ...lessons.map(({ id, title }) => el("option", { value: id }, [title])));
+      select.replaceChildren(
+        el("option", { value: "" }, ["Choose a lesson …"]),
+        ...lessons.map(({ id, title }) => el("option", { value: id }, [title])),
+      );
     },
     show(spec) {
       const id = spec.lesson?.id ?? "";
@@ -283,11 +338,21 @@ function lessonField({ send }) {
 
 /** Only the settings whose name has the words that are typed. */
 function searchField(fields, groups) {
-  const input = el("input", { type: "search", id: "rg-set-search", placeholder: "Find a setting", "aria-label": "Find a setting", autocomplete: "off" });
+  const input = el("input", {
+    type: "search",
+    id: "rg-set-search",
+    placeholder: "Find a setting",
+    "aria-label": "Find a setting",
+    autocomplete: "off",
+  });
   input.addEventListener("input", () => {
     const wanted = input.value.trim().toLowerCase();
-    for (const { root, label, path } of fields.values()) root.toggleAttribute("data-out", !`${label} ${path}`.includes(wanted));
-    for (const group of groups) group.toggleAttribute("data-out", !group.querySelector(".rg-field:not([data-out]):not([hidden])"));
+    for (const { root, label, path } of fields.values()) {
+      root.toggleAttribute("data-out", !`${label} ${path}`.includes(wanted));
+    }
+    for (const group of groups) {
+      group.toggleAttribute("data-out", !group.querySelector(".rg-field:not([data-out]):not([hidden])"));
+    }
   });
   return el("div", { class: "rg-search" }, [input, el("kbd", { "aria-hidden": "true" }, ["/"])]);
 }

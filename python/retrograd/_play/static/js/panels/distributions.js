@@ -1,0 +1,83 @@
+// How the numbers of each layer are spread: a histogram for each.
+
+import { bodyOf, choice, make, setAttribute, setText, svg, whileSeen } from "../elements.js";
+
+const KINDS = [
+  ["W", "weights W"],
+  ["b", "biases b"],
+  ["z", "pre-activations z"],
+  ["a", "activations a"],
+  ["d", "δ = ∂L/∂z"],
+  ["g", "gradients ∂L/∂W"],
+];
+const WIDTH = 240;
+const HEIGHT = 56;
+
+/** @param {HTMLElement} root @param {{store: import("../store.js").Store, send: Function}} context */
+export function mount(root, { store, send }) {
+  const body = bodyOf(root);
+  let of = "W";
+  const rows = make("div", { class: "rg-histograms" });
+  const refresh = whileSeen(body, 500, async () => {
+    const layers = store.lane(0)?.spec?.layers ?? [];
+    const asked = of;
+    const found = await Promise.all(layers.map((_, k) => send("hist", { of: asked, layer: k + 1 }).catch((error) => error)));
+    if (asked !== of) return;
+    while (rows.children.length > layers.length) rows.lastChild.remove();
+    layers.forEach((layer, k) => {
+      const row = rows.children[k] ?? rows.appendChild(rowOf());
+      draw(row, `Layer ${k + 1}, ${layer.activation}`, KINDS.find(([key]) => key === of)[1], found[k], of === "d" || of === "g");
+    });
+  });
+  const select = choice("of", KINDS, (value) => {
+    of = value;
+    refresh();
+  });
+  body.append(make("div", { class: "rg-row" }, select), rows);
+  store.on("state", (state) => state.lane === 0 && refresh());
+  store.on("tab", (tab) => tab === "distributions" && refresh());
+}
+
+const rowOf = () =>
+  make(
+    "figure",
+    { class: "rg-histogram" },
+    make("figcaption", {}, make("strong"), make("span", { class: "rg-soft" })),
+    svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", preserveAspectRatio: "none" }),
+    make("div", { class: "rg-ends rg-soft", "aria-hidden": "true" }, make("span"), make("span"), make("span")),
+  );
+
+function draw(row, title, kind, found, back) {
+  const [caption, picture, ends] = row.children;
+  setText(caption.firstChild, title);
+  if (found instanceof Error) {
+    setText(caption.lastChild, found.message);
+    picture.replaceChildren();
+    setAttribute(picture, "aria-label", found.message);
+    for (const end of ends.children) setText(end, "");
+    return;
+  }
+  setText(caption.lastChild, found.text);
+  setAttribute(picture, "aria-label", `${title}, ${kind}: ${found.text}`);
+  const { edges, counts } = found;
+  const most = Math.max(...counts, 1);
+  const [low, high] = [edges[0], edges.at(-1)];
+  const at = (value) => ((value - low) / (high - low)) * WIDTH;
+  while (picture.children.length > counts.length + 1) picture.lastChild.remove();
+  while (picture.children.length < counts.length + 1) picture.append(svg(picture.children.length ? "rect" : "line"));
+  const [zero, ...bars] = picture.children;
+  const crosses = low < 0 && high > 0;
+  for (const [name, value] of Object.entries({ x1: at(0), x2: at(0), y1: 0, y2: HEIGHT })) setAttribute(zero, name, crosses ? value.toFixed(1) : -9);
+  setAttribute(zero, "class", "rg-zero");
+  bars.forEach((bar, k) => {
+    const height = counts[k] ? Math.max(1, (counts[k] / most) * (HEIGHT - 2)) : 0;
+    const middle = (edges[k] + edges[k + 1]) / 2;
+    const values = { x: at(edges[k]) + 0.5, width: WIDTH / counts.length - 1, y: HEIGHT - height, height };
+    for (const [name, value] of Object.entries(values)) setAttribute(bar, name, value.toFixed(1));
+    setAttribute(bar, "class", `${back ? "rg-back" : "rg-fore"} ${middle < 0 ? "rg-minus" : "rg-plus"}`);
+  });
+  const texts = found.edge_texts ?? [];
+  setText(ends.children[0], texts[0] ?? "");
+  setText(ends.children[1], `tallest bar: ${most}`);
+  setText(ends.children[2], texts.at(-1) ?? "");
+}

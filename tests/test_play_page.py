@@ -1,0 +1,678 @@
+"""The page in a real browser: what it shows, that keys work it, what happens when things go wrong.
+
+The detectors themselves are tested first: a page that does something forbidden must be noticed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("websockets")
+
+import retrograd as rg
+from retrograd._play.config import Config
+from retrograd._play.run import Given
+from retrograd._play.scenes import given_scene
+from retrograd._play.server import Server
+from retrograd._play.session import Session
+
+ROOT = Path(__file__).resolve().parents[1]
+STATIC = ROOT / "python" / "retrograd" / "_play" / "static"
+FAKE = Path(__file__).parent / "play" / "fake_socket.js"
+ARGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+]
+DEEP = Config().changed(
+    {"hidden": [8] * 6, "dataset": "spirals", "optimizer": "adam", "lr": 0.01}
+)  # 344 edges
+DESKTOP, PHONE = (1280, 720), (390, 844)
+
+
+def chromium() -> str | None:
+    """The browser that is there."""
+    names = (os.environ.get("PLAY_CHROMIUM"), "chromium", "google-chrome")
+    return next((path for path in (shutil.which(name) for name in names if name) if path), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync = pytest.importorskip("playwright.sync_api")
+    path = chromium()
+    if path is None:
+        message = "no chromium: set PLAY_CHROMIUM to one"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=ARGS)
+        yield found
+        found.close()
+
+
+class Visit:
+    """One page of one server, and everything that should not have happened on it."""
+
+    def __init__(self, context: Any, server: Server) -> None:
+        self.server = server
+        self.session = server.session
+        self.base = f"http://127.0.0.1:{server.port}"
+        self.problems: list[tuple[str, str]] = []
+        self.strangers: list[str] = []
+        self.context = context
+        context.on("console", lambda m: self.problems.append((m.type, m.text)))
+        context.on("weberror", lambda e: self.problems.append(("uncaught", str(e.error))))
+        context.on("requestfailed", lambda r: self.problems.append(("failed", r.url)))
+        context.on("request", self._request)
+        self.page = context.new_page()
+        self.page.on("websocket", lambda w: self._socket(w.url))
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith((self.base + "/", "data:", "blob:")):
+            self.strangers.append(request.url)
+
+    def _socket(self, url: str) -> None:
+        if not url.startswith(f"ws://127.0.0.1:{self.server.port}/"):
+            self.strangers.append(url)
+
+    def open(self) -> Any:
+        self.page.goto(self.server.url)
+        self.page.wait_for_selector(".rg-primary:not([disabled])")
+        return self.page
+
+    def reading(self, name: str) -> str:
+        return str(self.page.inner_text(f"[data-reading={name}] dd >> nth=0"))
+
+    def until(self, true: Callable[[], Any], seconds: float = 5.0) -> Any:
+        """Wait for something that is seen from here."""
+        end = time.monotonic() + seconds
+        while not (found := true()):
+            assert time.monotonic() < end, "it has not come about"
+            self.page.wait_for_timeout(20)
+        return found
+
+    def idle(self, step: int) -> None:
+        self.until(lambda: self.session.runs[0].step == step and self.reading("step") == str(step))
+
+
+Visitor = Callable[..., Visit]
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Visitor]:
+    """visit(config, size=, scheme=) -> Visit, with a server of its own; all ends with the test."""
+    servers, contexts = [], []
+
+    def make(
+        config: Config | None = None,
+        size: tuple[int, int] = DESKTOP,
+        scheme: str = "light",
+        server: Server | None = None,
+        script: str = "",
+    ) -> Visit:
+        if server is None:
+            server = Server(Session(config))
+            server.start()
+            servers.append(server)
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=scheme,
+            reduced_motion="reduce",
+            has_touch=size[0] < 700,
+        )
+        contexts.append(context)
+        if script:
+            context.add_init_script(script)
+        return Visit(context, server)
+
+    yield make
+    for context in contexts:
+        context.close()
+    for server in servers:
+        server.stop()
+
+
+def only_where_there_is_time() -> None:
+    """Speed cannot be judged where others use the processors too."""
+    if not hasattr(os, "getloadavg"):
+        return
+    cores = os.cpu_count() or 1
+    if not os.environ.get("CI") and os.getloadavg()[0] > 1.5 * cores:
+        pytest.skip(f"the load is {os.getloadavg()[0]:.1f} on {cores} cores")
+
+
+# ------------------------------------------------------------------------------------- without a browser
+
+
+def sources() -> list[Path]:
+    return sorted(path for path in STATIC.rglob("*") if path.suffix in (".js", ".html", ".css"))
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not here")
+def test_modules_by_node() -> None:
+    tests = sorted(map(str, (ROOT / "tests" / "play").glob("*.test.mjs")))
+    done = subprocess.run(["node", "--test", *tests], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_the_page_is_small_and_from_here() -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in sources()}
+    assert sum(len(text.encode()) for text in texts.values()) < 300_000
+    for path, text in texts.items():
+        addresses = re.findall(r"(?:https?:)?//[a-z0-9.]+\.[a-z]{2,}", text)
+        assert [a for a in addresses if "www.w3.org" not in a] == [], path
+
+
+def test_nothing_is_written_as_markup() -> None:
+    for path in sources():
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text
+        ), path
+        if path.suffix == ".html":
+            assert not re.search(r"\sstyle=|\son[a-z]+=|<style", text), path
+
+
+# ------------------------------------------------------------------------------------------- detectors
+
+
+def test_what_is_forbidden_is_noticed(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    assert (one.problems, one.strangers) == ([], [])
+    for script, sign in (
+        ("() => { new Image().src = 'https://example.org/x.png'; }", "example.org"),
+        ("() => { fetch('https://example.org/').catch(() => {}); }", "example.org"),
+        ("() => { setTimeout(() => { throw new Error('on purpose'); }); }", "on purpose"),
+        ("() => { try { new WebSocket('ws://127.0.0.1:9/'); } catch { } }", "127.0.0.1:9"),
+        ("() => { console.warn('a warning'); }", "a warning"),
+    ):
+        one.problems.clear()
+        page.evaluate(script)
+        one.until(lambda sign=sign: any(sign in text for _, text in one.problems))
+
+
+# --------------------------------------------------------------------------------------------- at rest
+
+
+def test_it_is_there_within_a_second_and_says_nothing(visit: Visitor) -> None:
+    watch = """
+      const look = () => {
+        const play = document.querySelector('[data-do=play]');
+        if (play && !play.disabled) window.rgReady ??= performance.now();
+        else requestAnimationFrame(look);
+      };
+      requestAnimationFrame(look);
+    """
+    only_where_there_is_time()
+    one = visit(script=watch)
+    times = []
+    for _ in range(3):
+        page = one.open()
+        times.append(page.evaluate("() => window.rgReady"))
+        page.goto("about:blank")
+    assert min(times) < 1000, times
+    assert (one.strangers, one.problems) == ([], [])
+
+
+def test_the_core_loop_needs_no_scrolling(visit: Visitor) -> None:
+    page = visit().open()
+    assert page.evaluate("() => document.documentElement.scrollHeight") == 720
+    for selector in ("[data-do=play]", ".rg-units", ".rg-map", ".rg-chart", ".rg-legend", ".rg-phases"):
+        box = page.locator(selector).bounding_box()
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 720, selector
+
+
+@pytest.mark.parametrize("width", [320, 390, 700, 900, 1100])
+def test_the_page_never_scrolls_sideways(visit: Visitor, width: int) -> None:
+    page = visit(DEEP, size=(width, 800)).open()
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+def test_targets_on_a_phone(visit: Visitor) -> None:
+    page = visit(size=PHONE).open()
+    page.wait_for_selector(".rg-layer-head select")
+    small = []
+    for tab in ("output", "loss", "setup"):
+        page.click(f"#rg-tab-{tab}")
+        small += page.evaluate(
+            """() => [...document.querySelectorAll('button, select, input, [role=tab], summary')].map((e) => {
+              const own = e.type === 'radio' || e.type === 'checkbox' ? e.closest('label') : e;
+              const box = own.getBoundingClientRect();
+              const name = own.textContent.trim().slice(0, 20) || own.id;
+              return [name, box.width, box.height, own.offsetParent !== null];
+            }).filter(([, w, h, seen]) => seen && w > 1 && (w < 43.5 || h < 43.5))"""
+        )
+    assert small == []
+
+
+# -------------------------------------------------------------------------------------------- training
+
+
+def test_phases_steps_and_epochs_by_keys(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    seen = []
+    for _ in range(6):  # forward, loss, backward 3 2 1, update
+        before = page.evaluate("() => document.querySelector('.rg-phases').outerHTML")
+        page.keyboard.press("ArrowRight")
+        one.until(lambda: page.evaluate("() => document.querySelector('.rg-phases').outerHTML") != before)  # noqa: B023
+        now = page.locator(".rg-phases li[aria-current]")
+        layer = page.locator(".rg-chips [data-now]")
+        seen.append((now.get_attribute("data-phase"), layer.inner_text() if layer.count() else ""))
+    assert seen == [("1", ""), ("2", ""), ("3", "3"), ("3", "2"), ("3", "1"), ("4", "")]
+    assert one.session.runs[0].step == 1
+    page.keyboard.press("Shift+ArrowRight")
+    one.idle(2)
+    page.keyboard.press("e")
+    one.idle(10)
+    page.keyboard.press("Shift+ArrowLeft")
+    one.idle(9)
+    page.keyboard.press("r")
+    one.idle(0)
+    assert one.problems == []
+
+
+def test_a_page_that_plays(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    page.click("text=max")
+    page.keyboard.press("Space")
+    page.wait_for_selector("[data-do=pause]")
+    one.until(lambda: one.session.runs[0].step > 50)
+    page.keyboard.press("Space")
+    page.wait_for_selector("[data-do=play]")
+    step = one.session.runs[0].step
+    one.until(lambda: one.reading("step").replace("\u202f", "") == str(step))
+    assert one.problems == []
+
+
+def test_pictures_and_answers_while_it_trains(visit: Visitor) -> None:
+    clock = """
+      window.rgTimes = [];
+      const asked = new Map(), send = WebSocket.prototype.send;
+      WebSocket.prototype.send = function (text) {
+        if (!this.rgHeard) {
+          this.rgHeard = true;
+          this.addEventListener('message', ({data}) => {
+            if (typeof data !== 'string' || !data.startsWith('{"t":"ok"')) return;
+            window.rgTimes.push(performance.now() - asked.get(JSON.parse(data).id));
+          });
+        }
+        const message = JSON.parse(text);
+        if (message.t === 'cmd') asked.set(message.id, performance.now());
+        return send.call(this, text);
+      };
+    """
+    only_where_there_is_time()
+    one = visit(DEEP, script=clock)
+    page = one.open()
+    page.keyboard.press("Space")
+    page.wait_for_timeout(1500)
+    rates = []
+    for k in range(3):
+        for n in ("10", "1"):
+            page.evaluate("(n) => document.querySelector(`[name=rg-speed][value='${n}']`).click()", n)
+            page.wait_for_timeout(500)
+        rates.append(int(page.get_attribute(".rg-rates", "data-fps")) if k else 0)
+    times = page.evaluate("() => window.rgTimes")
+    assert max(rates) >= 15, rates
+    assert statistics.median(times) < 50, times
+    assert one.problems == []
+
+
+def test_344_edges_are_drawn_often_enough(visit: Visitor) -> None:
+    only_where_there_is_time()
+    one = visit(script="window.rgFake = {hidden: [8, 8, 8, 8, 8, 8]};\n" + FAKE.read_text(encoding="utf-8"))
+    page = one.open()
+    page.wait_for_timeout(1500)
+    rates = []
+    for _ in range(3):
+        page.wait_for_timeout(1000)
+        rates.append(int(page.get_attribute(".rg-rates", "data-fps")))
+    assert max(rates) >= 15, rates
+    assert one.problems == []
+
+
+def test_a_run_that_diverges(visit: Visitor) -> None:
+    config = {"lr": 1e6, "activations": ["relu", "relu"], "output": "linear", "loss": "mean_squared_error"}
+    one = visit(Config().changed(config))
+    page = one.open()
+    page.keyboard.press("Space")
+    banner = page.locator(".rg-message")
+    banner.wait_for()
+    assert "step" in banner.inner_text()
+    assert not one.session.playing
+    page.click("text=Rewind 10 steps")
+    one.idle(0)
+    banner.wait_for(state="detached")
+    page.keyboard.press("Space")
+    banner.wait_for()
+    page.click("text=Reset with lr/10")
+    one.until(lambda: one.session.runs[0].config.lr == 1e5 and one.session.runs[0].step == 0)
+    banner.wait_for(state="detached")
+    assert page.input_value("#rg-set-lr") == "100000"
+    assert one.problems == []
+
+
+# ------------------------------------------------------------------------------------------- settings
+
+
+def test_a_value_that_is_refused_is_said_at_its_field(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    error = page.locator("#rg-set-lr-error")
+    for value in ("-1", "fast"):
+        page.fill("#rg-set-lr", value)
+        page.keyboard.press("Enter")
+        error.wait_for()
+        assert value in error.inner_text()
+        assert page.get_attribute("#rg-set-lr", "aria-invalid") == "true"
+        assert one.session.runs[0].config.lr == 0.3
+    page.keyboard.press("Escape")
+    error.wait_for(state="hidden")
+    assert page.input_value("#rg-set-lr") == "0.3"
+    page.fill("#rg-set-lr", "0.05")
+    page.keyboard.press("Enter")
+    one.until(lambda: one.session.runs[0].config.lr == 0.05)
+    page.fill("#rg-set-hidden", "4, 99")
+    page.keyboard.press("Enter")
+    page.locator("#rg-set-hidden-error").wait_for()
+    assert "99" in page.inner_text("#rg-set-hidden-error")
+    assert one.session.runs[0].config.hidden == (4, 3)
+    assert one.problems == []
+
+
+def test_layers_and_units(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    run = one.session.runs[0]
+    page.click("[aria-label='Add a hidden layer']")
+    one.until(lambda: run.config.hidden == (4, 3, 3))
+    page.click("[aria-label='One unit less in hidden 1']")
+    one.until(lambda: run.config.hidden == (3, 3, 3))
+    page.select_option("[aria-label='Activation of hidden 2']", "relu")
+    one.until(lambda: run.config.activations == ("tanh", "relu", "tanh"))
+    one.until(lambda: page.locator(".rg-unit").count() == 2 + 9 + 1)
+    page.fill("#rg-set-hidden", "")
+    page.keyboard.press("Enter")
+    one.until(lambda: page.locator(".rg-unit").count() == 3)
+    page.fill("#rg-set-hidden", "30, 30")
+    page.keyboard.press("Enter")
+    one.until(lambda: page.locator(".rg-unit").count() == 63)
+    assert one.problems == []
+
+
+def test_points_by_hand(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    page.click("text=Draw points")
+    page.click(".rg-pencil >> text=Clear")
+    empty = page.locator(".rg-map-empty")
+    empty.wait_for()
+    assert "at least one point" in empty.inner_text()
+    one.until(lambda: page.locator("[data-do=play]").is_disabled())
+    assert "at least one point" in (page.get_attribute("[data-do=play]", "title") or "")
+    box = page.locator(".rg-map").bounding_box()
+    page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + 0.25 * box["height"])
+    one.until(lambda: one.session.draft and len(one.session.draft["x"]) == 1)
+    page.click(".rg-pencil label >> nth=1")
+    page.focus(".rg-map")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    one.until(lambda: one.session.draft is None)
+    assert one.session.runs[0].config.dataset == "points"
+    assert list(one.session.runs[0].scene.shown) == [0.0, 1.0]
+    page.wait_for_selector("[data-do=play]:not([disabled])")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".rg-pencil", state="hidden")
+    assert one.problems == []
+
+
+def test_a_network_from_python_keeps_its_structure(visit: Visitor) -> None:
+    x, y = rg.datasets.moons(60, seed=1)
+    layers = [rg.Input(2), rg.Dense(5, activation="relu"), rg.Dense(1, activation="sigmoid")]
+    net = rg.Sequential(layers, seed=3, dtype="float64")
+    scene = given_scene(x, y[:, None], "binary_cross_entropy", 0.2, 0)
+    given = Given(net, "binary_cross_entropy", rg.SGD(lr=0.1), scene)
+    server = Server(Session(Config(optimizer="sgd"), given))
+    server.start()
+    try:
+        one = visit(server=server)
+        page = one.open()
+        page.locator("text=The network came from Python").wait_for()
+        for path in ("dataset", "hidden", "init", "loss", "dropout"):
+            assert page.locator(f"#rg-set-{path}").is_disabled(), path
+        for path in ("lr", "batch_size", "l2"):
+            assert page.locator(f"#rg-set-{path}").is_enabled(), path
+        assert page.locator(".rg-layer-head select").count() == 0
+        assert page.locator("[aria-label='Hidden layers']").is_hidden()
+        page.keyboard.press("Shift+ArrowRight")
+        one.idle(1)
+        assert (one.problems, one.strangers) == ([], [])
+    finally:
+        server.stop()
+
+
+def test_the_curves_lead_back(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    page.keyboard.press("e")
+    one.idle(10)
+    page.keyboard.press("e")
+    one.idle(20)
+    box = page.locator(".rg-chart").bounding_box()
+    page.mouse.move(box["x"] + 44 + (box["width"] - 52) / 2, box["y"] + 20)
+    assert page.inner_text(".rg-curve-value").startswith("step 10 · batch 0.")
+    page.mouse.down()
+    page.mouse.up()
+    one.idle(10)
+    page.focus(".rg-chart")
+    page.keyboard.press("Home")
+    page.keyboard.press("Enter")
+    one.idle(0)
+    assert one.problems == []
+
+
+def test_an_edge_under_the_pointer(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    from_, to = (page.locator(f".rg-unit[data-layer='{n}'] .rg-fill").first.bounding_box() for n in (2, 3))
+    x = (from_["x"] + from_["width"] + to["x"]) / 2
+    y = (from_["y"] + to["y"] + to["height"]) / 2
+    page.mouse.click(x, y)
+    linked = page.locator(".rg-unit[aria-pressed=true]")
+    linked.wait_for()
+    assert linked.get_attribute("aria-label").startswith("output")
+    page.keyboard.press("-")
+    name = one.session.views[0].columns[2].weight
+    mark = one.until(lambda: [m for m in one.session.runs[0].marks if m["kind"] == "edited"])[0]
+    assert mark["text"].startswith(f"{name}[0, 0]")
+    assert one.problems == []
+
+
+def test_the_drawer_of_a_tablet(visit: Visitor) -> None:
+    page = visit(size=(900, 900)).open()
+    assert page.locator("#rg-set-lr").is_hidden()
+    page.click("[data-do=drawer]")
+    page.wait_for_selector("#rg-set-lr", state="visible")
+    assert page.evaluate("() => document.activeElement.id") == "rg-set-search"
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#rg-set-lr", state="hidden")
+
+
+# --------------------------------------------------------------------------------- by keyboard, and axe
+
+
+def test_neurons_by_keyboard(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    here = "() => { const { layer, unit } = document.activeElement.dataset; return [+layer, +unit]; }"
+    page.focus(".rg-unit[tabindex='0']")
+    assert page.locator(".rg-unit[tabindex='0']").count() == 1
+    found = {tuple(page.evaluate(here))}
+    way = "left down right" + 4 * " up" + 4 * " down" + " right up up down down right left left left up"
+    for word in way.split():
+        key = f"Arrow{word.capitalize()}"
+        page.keyboard.press(key)
+        found.add(tuple(page.evaluate(here)))
+    assert len(found) == 2 + 4 + 3 + 1, sorted(found)
+    page.focus(".rg-unit[data-layer='1'][data-unit='2']")
+    page.keyboard.press("Enter")
+    pinned = page.locator(".rg-unit[aria-pressed=true]")
+    assert pinned.count() == 1
+    assert re.match(r"hidden 1, unit 3, a -?[\d.]+, z -?[\d.e-]+, delta ", pinned.get_attribute("aria-label"))
+    page.keyboard.press("w")
+    page.keyboard.press("w")
+    before = one.session.model.parameters
+    name = one.session.views[0].columns[0].weight
+    old = float(before[name][2, 1])
+    page.keyboard.press("Shift++")  # ten times as much
+    one.until(lambda: float(one.session.model.parameters[name][2, 1]) == old + 0.1)
+    page.keyboard.press("-")
+    one.until(lambda: abs(float(one.session.model.parameters[name][2, 1]) - old - 0.09) < 1e-12)
+    assert one.problems == []
+
+
+def test_tab_reaches_every_control(visit: Visitor) -> None:
+    page = visit().open()
+    wanted = page.evaluate(
+        """() => {
+          const all = [...document.querySelectorAll('a[href], button, input, select, textarea, [tabindex]')];
+          const shown = (e) => e.checkVisibility({visibilityProperty: true});
+          const seen = all.filter((e) => e.tabIndex >= 0 && !e.disabled && shown(e));
+          const radios = new Set();
+          let k = 0;
+          return seen.filter((e) => {
+            if (e.type === 'radio') {
+              if (radios.has(e.name)) return false;
+              radios.add(e.name);
+            }
+            e.dataset.rgName = e.type === 'radio' ? e.name : `${(k += 1)}`;
+            return true;
+          }).map((e) => e.dataset.rgName);
+        }"""
+    )
+    reached = set()
+    page.evaluate("() => document.body.focus()")
+    for _ in range(len(wanted) + 10):
+        page.keyboard.press("Tab")
+        name = page.evaluate(
+            "() => { const e = document.activeElement;"
+            " return e.type === 'radio' ? e.name : e.dataset.rgName; }"
+        )
+        reached.add(name)
+    assert set(wanted) <= reached, set(wanted) - reached
+
+
+def test_keys_are_for_the_page_and_can_be_turned_off(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    page.focus("#rg-set-search")
+    page.keyboard.type("er r")
+    page.wait_for_timeout(200)
+    assert one.session.runs[0].step == 0
+    page.fill("#rg-set-search", "")
+    page.evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("2")
+    assert page.is_checked("[name=rg-edges][value=gradients]")
+    page.keyboard.press("?")
+    page.uncheck("#rg-single-keys")
+    page.keyboard.press("Escape")
+    page.keyboard.press("3")
+    page.keyboard.press("e")
+    page.wait_for_timeout(200)
+    assert page.is_checked("[name=rg-edges][value=gradients]")
+    assert one.session.runs[0].step == 0
+    page.keyboard.press("ArrowRight")
+    one.until(lambda: one.session.runs[0].phase == 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "scheme"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), ((900, 900), "dark")]
+)
+def test_axe_finds_nothing(visit: Visitor, size: tuple[int, int], scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    one = visit(size=size, scheme=scheme)
+    page = one.open()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(".rg-phases li[aria-current]")
+    found = axe.Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    page.fill("#rg-set-lr", "-1") if size == DESKTOP else page.click("#rg-tab-flow")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(200)
+    page.emulate_media(forced_colors="active")
+    found = axe.Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+# ---------------------------------------------------------------------------------------- connections
+
+
+def cut(server: Server) -> None:
+    """End the connection as a broken line would."""
+    loop, client = server._loop, server._client
+    assert loop is not None
+    loop.call_soon_threadsafe(client.transport.abort)
+
+
+def test_a_line_that_breaks_comes_back(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    page.keyboard.press("e")
+    one.idle(10)
+    cut(one.server)
+    page.wait_for_selector(".rg-message >> text=Disconnected")
+    assert page.locator("[data-do=play]").is_disabled()
+    page.wait_for_selector(".rg-message", state="detached")
+    page.wait_for_selector(".rg-link[data-status=open]")
+    assert one.reading("step") == "10"
+    page.keyboard.press("Shift+ArrowRight")
+    one.idle(11)
+
+
+def test_a_server_that_was_stopped(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    one.server.stop()
+    page.wait_for_selector(".rg-message >> text=Stopped from Python")
+
+
+def test_a_second_tab_asks(visit: Visitor) -> None:
+    one = visit()
+    first = one.open()
+    two = visit(server=one.server)
+    second = two.page
+    second.goto(one.server.url)
+    second.click("text=Take over here")
+    second.wait_for_selector("[data-do=play]:not([disabled])")
+    first.wait_for_selector(".rg-message >> text=Opened in another tab")
+    second.keyboard.press("Shift+ArrowRight")
+    two.idle(1)
+
+
+def test_a_link_that_is_no_longer_valid(visit: Visitor) -> None:
+    one = visit()
+    one.page.goto(f"{one.base}/#t=wrong")
+    one.page.wait_for_selector(".rg-message >> text=no longer valid")
+    assert one.page.evaluate("() => location.hash") == ""

@@ -28,7 +28,7 @@ from websockets.sync.client import ClientConnection, connect
 class Echo:
     """A session that says back what it is told."""
 
-    playing = False
+    rest_s = 0.01
 
     def __init__(self) -> None:
         self.heard: list[str] = []

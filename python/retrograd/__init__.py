@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from retrograd._diagnose import diagnose
     from retrograd._evaluation import Graph
     from retrograd._explain import explain
+    from retrograd._play import play
     from retrograd._symbolic import check_symbolic
     from retrograd._what_if import what_if
 
@@ -191,6 +192,7 @@ __all__ = [
     "metrics",
     "ops",
     "optim",
+    "play",
     "plot",
     "schedules",
     "stop",
@@ -208,6 +210,7 @@ _LAZY = {
     "datasets": ("retrograd.datasets", ""),
     "diagnose": ("retrograd._diagnose", "diagnose"),
     "explain": ("retrograd._explain", "explain"),
+    "play": ("retrograd._play", "play"),
     "plot": ("retrograd.plot", ""),
     "what_if": ("retrograd._what_if", "what_if"),
 }

@@ -1,4 +1,4 @@
-"""The command line: ``retrograd train | predict | explain | doctor``."""
+"""The command line: ``retrograd train | predict | explain | play | doctor``."""
 
 from __future__ import annotations
 

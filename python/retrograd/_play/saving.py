@@ -230,9 +230,16 @@ def record(session: Session, frames: int = FRAMES) -> dict[str, Any]:
     for step in steps:
         run.seek(step)
         copy.forget_drawn()
-        texts = copy.told([0])
+        texts = [text for text in copy.told([0]) if not _is_curve(text)]
         frame = copy.frame(0)
         assert frame is not None
         copy.ack(copy._seq, 0.0)
         moments.append({"step": step, "texts": texts, "frame": base64.b64encode(frame).decode()})
-    return {"open": opening, "moments": moments}
+    # the curves of the whole run, once, with what was measured on the way
+    marks = {"t": "curve", "lane": 0, "whole": True, "from_step": -1, "events": run.marks}
+    opening = [text for text in opening if not _is_curve(text)]
+    return {"open": [*opening, wire.text(marks | copy.pairs(0, -1))], "moments": moments}
+
+
+def _is_curve(text: str) -> bool:
+    return bool(json.loads(text)["t"] == "curve")

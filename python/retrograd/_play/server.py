@@ -31,8 +31,6 @@ AUTH_SECONDS = 5.0
 BEFORE_AUTH = 4_096  # bytes of a message from somebody unknown
 INBOUND = 1_048_576  # of any message: a file that is loaded, points, CSV
 TICK_SECONDS = 0.008  # of training between two looks at what the page wants
-IDLE_SECONDS = 0.015
-FRAME_SECONDS = 1 / 60
 
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -303,9 +301,8 @@ class Server:
                 frame = await self._ask(self.session.frame, lane)
                 if frame is not None:
                     await client.send(frame)
-            rest = FRAME_SECONDS if not self.session.playing else 0.0
             passed = asyncio.get_running_loop().time() - began
-            await asyncio.sleep(max(0.0, rest - passed, IDLE_SECONDS if rest else 0.0))
+            await asyncio.sleep(max(self.session.rest_s - passed, 0.0))
 
     async def _ask(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """The session does one thing at a time, beside the loop: pings and other tabs are answered."""

@@ -240,16 +240,20 @@ class Session:
         whole = self._whole[lane] or since > run.step
         since = -1 if whole else since
         self._whole[lane], self._curve_at[lane] = False, run.snapshots.last
-        curves = {"loss": run.losses, "test_loss": run.test_losses, "accuracy": run.accuracies}
-        pairs = {name: [[s, _rounded(v)] for s, v in curve.since(since)] for name, curve in curves.items()}
         return {
             "t": "curve",
             "lane": lane,
             "whole": whole,
             "from_step": since,
-            **pairs,
+            **self.pairs(lane, since),
             "events": [mark for mark in run.marks if mark["step"] >= since],
         }
+
+    def pairs(self, lane: int, since: int) -> dict[str, list[list[Any]]]:
+        """The curves after a step, as pairs of step and value."""
+        run = self.runs[lane]
+        curves = {"loss": run.losses, "test_loss": run.test_losses, "accuracy": run.accuracies}
+        return {name: [[s, _rounded(v)] for s, v in curve.since(since)] for name, curve in curves.items()}
 
     def _events(self, lane: int) -> list[str]:
         events = self.runs[lane].events

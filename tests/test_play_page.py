@@ -180,6 +180,22 @@ def test_a_page_that_plays(visit: Visitor) -> None:
     assert one.problems == []
 
 
+def test_a_hidden_tab_pauses(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    page.keyboard.press("Space")
+    one.until(lambda: one.session.playing)
+    page.wait_for_selector("[data-do=pause]")
+    hide = """(hidden) => {
+      Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
+      document.dispatchEvent(new Event('visibilitychange'));
+    }"""
+    page.evaluate(hide, True)
+    one.until(lambda: not one.session.playing)
+    page.evaluate(hide, False)
+    one.until(lambda: one.session.playing)
+
+
 def test_pictures_and_answers_while_it_trains(visit: Visitor) -> None:
     clock = """
       window.rgTimes = [];

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
 
     from retrograd import __version__
     from retrograd._explain import command as explain
+    from retrograd._play import command as play
 
     parser = argparse.ArgumentParser(prog="retrograd", description="Neural-network training on the CPU.")
     parser.add_argument("--version", action="version", version=f"retrograd {__version__}")
@@ -76,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
 
     explain.add_arguments(
         commands.add_parser("explain", help="one training step of a small network, written out")
+    )
+    play.add_arguments(
+        commands.add_parser("play", help="the interactive page: see a network learn, step by step")
     )
 
     doctor = commands.add_parser(

@@ -76,7 +76,9 @@ class Play:
     def _repr_html_(self) -> str:
         if not self.running:
             return "<p>play: stopped</p>"
-        return f'<p>play: <a href="{escape(self.url)}" target="_blank" rel="noopener">{escape(self.url)}</a></p>'
+        return (
+            f'<p>play: <a href="{escape(self.url)}" target="_blank" rel="noopener">{escape(self.url)}</a></p>'
+        )
 
 
 def play(

@@ -1,8 +1,8 @@
 """The whole page as one file: its modules joined, its styles inline, nothing left to be fetched.
 
-A page that is opened from disk may not load modules, and one inside a notebook has no address to load them from.
-The modules use named exports only, so joining them is renaming: each becomes a function that returns its exports,
-in an order in which all that it imports stands before it.
+A page that is opened from disk may not load modules, and one inside a notebook has no address to load them
+from. The modules use named exports only, so joining them is renaming: each becomes a function that returns
+its exports, in an order in which all that it imports stands before it.
 """
 
 from __future__ import annotations

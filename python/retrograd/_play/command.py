@@ -19,7 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--port", type=int, default=0, help="default: a free one")
     add("--no-browser", action="store_true", help="print the address and open nothing")
     add("--model", metavar="FILE", help="a saved model to go on with; needs --data")
-    add("--data", metavar="FILE.csv", help="numbers with or without a line of names; the last column is the target")
+    add(
+        "--data",
+        metavar="FILE.csv",
+        help="numbers with or without a line of names; the last column is the target",
+    )
     add("--dataset", help="xor, circles, moons, spirals, gaussians, ...; default: xor")
     add("--lesson", help="begin with a lesson: vanishing, dying, symmetry, ...")
     add("--seed", type=int, help="of weights and data; default: 7")
@@ -54,7 +58,9 @@ def run(options: argparse.Namespace) -> int:
     if options.lesson is not None:
         _lesson(found.session, options.lesson)
     if options.allow_remote:
-        print(f"warning: other machines can reach {options.host}; whoever has this address controls the session")
+        print(
+            f"warning: other machines can reach {options.host}; whoever has this address controls the session"
+        )
     # after listening: an address that is opened at once must answer
     print(f"{found.url}\nPress Ctrl-C to stop.", flush=True)
     if not options.no_browser:

@@ -8,6 +8,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+from retrograd._play import wire
 from retrograd._play.config import Config, optimizer_arguments, optimizer_class, output_of
 from retrograd._play.scenes import scene_code
 from retrograd._play.wire import Refusal

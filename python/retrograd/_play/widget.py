@@ -20,8 +20,7 @@ __all__ = ["widget_of"]
 TICK_SECONDS = 0.008  # of training between two looks at what the page wants
 HEIGHT = 760  # pixels
 
-# The widget's own module: a frame, and messages handed on. A frame of srcdoc has this window's origin, and only
-# what comes from it is listened to.
+# The widget's own module: a frame, and messages handed on. Only what comes from that frame is listened to.
 _MODULE = """
 function render({ model, el }) {
   const frame = document.createElement("iframe");
@@ -87,7 +86,7 @@ class Relay:
             self._pump = None
 
     async def _run(self) -> None:
-        # in the kernel's own loop: cells and training take turns, and a cell that runs stops the page meanwhile
+        # in the kernel's own loop: cells and training take turns, and the page waits while a cell runs
         while True:
             self.turn()
             await asyncio.sleep(max(self.session.rest_s, 0.001))
@@ -133,6 +132,8 @@ def widget_of(session: Session) -> Any:
 
     widget = PlayWidget()
     relay = Relay(session, lambda reply: tell(widget, reply))
-    widget.on_msg(lambda _, content, __: relay.hear(content.get("text") if isinstance(content, dict) else None))
+    widget.on_msg(
+        lambda _, content, __: relay.hear(content.get("text") if isinstance(content, dict) else None)
+    )
     widget.model = session.model
     return widget

@@ -4,16 +4,19 @@
 import { el, icon, setAttribute, setText } from "../draw.js";
 
 const WAIT = 3000; // milliseconds of connecting before the page wonders
+const SEEN = 6000; // milliseconds that a refusal stays
 
 /** @param {HTMLElement} root  @param {object} context */
 export function mount(root, { store, client, send }) {
   const document = root.ownerDocument;
   let diverged = null;
   let slow = false;
+  let refused = null;
+  let fading = 0;
 
   const draw = () => {
     document.body.dataset.status = store.status;
-    const message = connection(store, slow, client) ?? divergence(diverged, store, send);
+    const message = connection(store, slow, client) ?? divergence(diverged, store, send) ?? refused;
     root.replaceChildren(...(message ? [box(message)] : []));
   };
   const wonder = setTimeout(() => {
@@ -31,6 +34,17 @@ export function mount(root, { store, client, send }) {
     if (event.kind !== "diverged") return;
     diverged = event;
     draw();
+  });
+  // a setting that is wrong is said beside its field; what cannot be done at all is said here
+  store.on("failed", ({ code, message }) => {
+    if (code !== "refused" && code !== "bad_state") return;
+    refused = { kind: "wait", title: "Not possible here", text: message };
+    draw();
+    clearTimeout(fading);
+    fading = setTimeout(() => {
+      refused = null;
+      draw();
+    }, SEEN);
   });
   // the reader has gone back, begun anew, or trained on
   store.on("state", (state) => {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -57,3 +58,19 @@ def example(examples_folder: Path) -> Example:
 def seeds() -> range:
     """Seeds of randomised tests: few on every commit, RETROGRAD_SEEDS=20 before a release."""
     return range(int(os.environ.get("RETROGRAD_SEEDS", "3")))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser for the page of rg.play."""
+    import page
+
+    yield from page.launched()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens the page of a session: visit(config, size=, scheme=) -> page.Visit."""
+    import page
+
+    yield from page.visits(browser)

@@ -1,25 +1,22 @@
-"""The page in a real browser: what it shows, that keys work it, what happens when things go wrong.
+"""The page in a real browser: what it shows, what it does, what happens when things go wrong.
 
 The detectors themselves are tested first: a page that does something forbidden must be noticed.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import statistics
 import subprocess
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+import retrograd as rg
 
 pytest.importorskip("websockets")
 
-import retrograd as rg
+from page import DEEP, PHONE, Visitor, only_where_there_is_time
 from retrograd._play.config import Config
 from retrograd._play.run import Given
 from retrograd._play.scenes import given_scene
@@ -28,134 +25,7 @@ from retrograd._play.session import Session
 
 ROOT = Path(__file__).resolve().parents[1]
 STATIC = ROOT / "python" / "retrograd" / "_play" / "static"
-FAKE = Path(__file__).parent / "play" / "fake_socket.js"
-ARGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-]
-DEEP = Config().changed(
-    {"hidden": [8] * 6, "dataset": "spirals", "optimizer": "adam", "lr": 0.01}
-)  # 344 edges
-DESKTOP, PHONE = (1280, 720), (390, 844)
-
-
-def chromium() -> str | None:
-    """The browser that is there."""
-    names = (os.environ.get("PLAY_CHROMIUM"), "chromium", "google-chrome")
-    return next((path for path in (shutil.which(name) for name in names if name) if path), None)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync = pytest.importorskip("playwright.sync_api")
-    path = chromium()
-    if path is None:
-        message = "no chromium: set PLAY_CHROMIUM to one"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=ARGS)
-        yield found
-        found.close()
-
-
-class Visit:
-    """One page of one server, and everything that should not have happened on it."""
-
-    def __init__(self, context: Any, server: Server) -> None:
-        self.server = server
-        self.session = server.session
-        self.base = f"http://127.0.0.1:{server.port}"
-        self.problems: list[tuple[str, str]] = []
-        self.strangers: list[str] = []
-        self.context = context
-        context.on("console", lambda m: self.problems.append((m.type, m.text)))
-        context.on("weberror", lambda e: self.problems.append(("uncaught", str(e.error))))
-        context.on("requestfailed", lambda r: self.problems.append(("failed", r.url)))
-        context.on("request", self._request)
-        self.page = context.new_page()
-        self.page.on("websocket", lambda w: self._socket(w.url))
-
-    def _request(self, request: Any) -> None:
-        if not request.url.startswith((self.base + "/", "data:", "blob:")):
-            self.strangers.append(request.url)
-
-    def _socket(self, url: str) -> None:
-        if not url.startswith(f"ws://127.0.0.1:{self.server.port}/"):
-            self.strangers.append(url)
-
-    def open(self) -> Any:
-        self.page.goto(self.server.url)
-        self.page.wait_for_selector(".rg-primary:not([disabled])")
-        return self.page
-
-    def reading(self, name: str) -> str:
-        return str(self.page.inner_text(f"[data-reading={name}] dd >> nth=0"))
-
-    def until(self, true: Callable[[], Any], seconds: float = 5.0) -> Any:
-        """Wait for something that is seen from here."""
-        end = time.monotonic() + seconds
-        while not (found := true()):
-            assert time.monotonic() < end, "it has not come about"
-            self.page.wait_for_timeout(20)
-        return found
-
-    def idle(self, step: int) -> None:
-        self.until(lambda: self.session.runs[0].step == step and self.reading("step") == str(step))
-
-
-Visitor = Callable[..., Visit]
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Visitor]:
-    """visit(config, size=, scheme=) -> Visit, with a server of its own; all ends with the test."""
-    servers, contexts = [], []
-
-    def make(
-        config: Config | None = None,
-        size: tuple[int, int] = DESKTOP,
-        scheme: str = "light",
-        server: Server | None = None,
-        script: str = "",
-    ) -> Visit:
-        if server is None:
-            server = Server(Session(config))
-            server.start()
-            servers.append(server)
-        context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]},
-            color_scheme=scheme,
-            reduced_motion="reduce",
-            has_touch=size[0] < 700,
-        )
-        contexts.append(context)
-        if script:
-            context.add_init_script(script)
-        return Visit(context, server)
-
-    yield make
-    for context in contexts:
-        context.close()
-    for server in servers:
-        server.stop()
-
-
-def only_where_there_is_time() -> None:
-    """Speed cannot be judged where others use the processors too."""
-    if not hasattr(os, "getloadavg"):
-        return
-    cores = os.cpu_count() or 1
-    if not os.environ.get("CI") and os.getloadavg()[0] > 1.5 * cores:
-        pytest.skip(f"the load is {os.getloadavg()[0]:.1f} on {cores} cores")
+FAKE = ROOT / "tests" / "play" / "fake_socket.js"
 
 
 # ------------------------------------------------------------------------------------- without a browser
@@ -198,8 +68,8 @@ def test_what_is_forbidden_is_noticed(visit: Visitor) -> None:
     page = one.open()
     assert (one.problems, one.strangers) == ([], [])
     for script, sign in (
-        ("() => { new Image().src = 'https://example.org/x.png'; }", "example.org"),
-        ("() => { fetch('https://example.org/').catch(() => {}); }", "example.org"),
+        ("() => { new Image().src = '//elsewhere.invalid/x.png'; }", "elsewhere.invalid"),
+        ("() => { fetch('//elsewhere.invalid/').catch(() => {}); }", "elsewhere.invalid"),
         ("() => { setTimeout(() => { throw new Error('on purpose'); }); }", "on purpose"),
         ("() => { try { new WebSocket('ws://127.0.0.1:9/'); } catch { } }", "127.0.0.1:9"),
         ("() => { console.warn('a warning'); }", "a warning"),
@@ -272,10 +142,14 @@ def test_phases_steps_and_epochs_by_keys(visit: Visitor) -> None:
     one = visit()
     page = one.open()
     seen = []
+
+    def stripe() -> str:
+        return str(page.evaluate("() => document.querySelector('.rg-phases').outerHTML"))
+
     for _ in range(6):  # forward, loss, backward 3 2 1, update
-        before = page.evaluate("() => document.querySelector('.rg-phases').outerHTML")
+        before = stripe()
         page.keyboard.press("ArrowRight")
-        one.until(lambda: page.evaluate("() => document.querySelector('.rg-phases').outerHTML") != before)  # noqa: B023
+        one.until(lambda before=before: stripe() != before)
         now = page.locator(".rg-phases li[aria-current]")
         layer = page.locator(".rg-chips [data-now]")
         seen.append((now.get_attribute("data-phase"), layer.inner_text() if layer.count() else ""))
@@ -304,6 +178,22 @@ def test_a_page_that_plays(visit: Visitor) -> None:
     step = one.session.runs[0].step
     one.until(lambda: one.reading("step").replace("\u202f", "") == str(step))
     assert one.problems == []
+
+
+def test_a_hidden_tab_pauses(visit: Visitor) -> None:
+    one = visit()
+    page = one.open()
+    page.keyboard.press("Space")
+    one.until(lambda: one.session.playing)
+    page.wait_for_selector("[data-do=pause]")
+    hide = """(hidden) => {
+      Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
+      document.dispatchEvent(new Event('visibilitychange'));
+    }"""
+    page.evaluate(hide, True)
+    one.until(lambda: not one.session.playing)
+    page.evaluate(hide, False)
+    one.until(lambda: one.session.playing)
 
 
 def test_pictures_and_answers_while_it_trains(visit: Visitor) -> None:
@@ -518,161 +408,3 @@ def test_the_drawer_of_a_tablet(visit: Visitor) -> None:
     assert page.evaluate("() => document.activeElement.id") == "rg-set-search"
     page.keyboard.press("Escape")
     page.wait_for_selector("#rg-set-lr", state="hidden")
-
-
-# --------------------------------------------------------------------------------- by keyboard, and axe
-
-
-def test_neurons_by_keyboard(visit: Visitor) -> None:
-    one = visit()
-    page = one.open()
-    here = "() => { const { layer, unit } = document.activeElement.dataset; return [+layer, +unit]; }"
-    page.focus(".rg-unit[tabindex='0']")
-    assert page.locator(".rg-unit[tabindex='0']").count() == 1
-    found = {tuple(page.evaluate(here))}
-    way = "left down right" + 4 * " up" + 4 * " down" + " right up up down down right left left left up"
-    for word in way.split():
-        key = f"Arrow{word.capitalize()}"
-        page.keyboard.press(key)
-        found.add(tuple(page.evaluate(here)))
-    assert len(found) == 2 + 4 + 3 + 1, sorted(found)
-    page.focus(".rg-unit[data-layer='1'][data-unit='2']")
-    page.keyboard.press("Enter")
-    pinned = page.locator(".rg-unit[aria-pressed=true]")
-    assert pinned.count() == 1
-    assert re.match(r"hidden 1, unit 3, a -?[\d.]+, z -?[\d.e-]+, delta ", pinned.get_attribute("aria-label"))
-    page.keyboard.press("w")
-    page.keyboard.press("w")
-    before = one.session.model.parameters
-    name = one.session.views[0].columns[0].weight
-    old = float(before[name][2, 1])
-    page.keyboard.press("Shift++")  # ten times as much
-    one.until(lambda: float(one.session.model.parameters[name][2, 1]) == old + 0.1)
-    page.keyboard.press("-")
-    one.until(lambda: abs(float(one.session.model.parameters[name][2, 1]) - old - 0.09) < 1e-12)
-    assert one.problems == []
-
-
-def test_tab_reaches_every_control(visit: Visitor) -> None:
-    page = visit().open()
-    wanted = page.evaluate(
-        """() => {
-          const all = [...document.querySelectorAll('a[href], button, input, select, textarea, [tabindex]')];
-          const shown = (e) => e.checkVisibility({visibilityProperty: true});
-          const seen = all.filter((e) => e.tabIndex >= 0 && !e.disabled && shown(e));
-          const radios = new Set();
-          let k = 0;
-          return seen.filter((e) => {
-            if (e.type === 'radio') {
-              if (radios.has(e.name)) return false;
-              radios.add(e.name);
-            }
-            e.dataset.rgName = e.type === 'radio' ? e.name : `${(k += 1)}`;
-            return true;
-          }).map((e) => e.dataset.rgName);
-        }"""
-    )
-    reached = set()
-    page.evaluate("() => document.body.focus()")
-    for _ in range(len(wanted) + 10):
-        page.keyboard.press("Tab")
-        name = page.evaluate(
-            "() => { const e = document.activeElement;"
-            " return e.type === 'radio' ? e.name : e.dataset.rgName; }"
-        )
-        reached.add(name)
-    assert set(wanted) <= reached, set(wanted) - reached
-
-
-def test_keys_are_for_the_page_and_can_be_turned_off(visit: Visitor) -> None:
-    one = visit()
-    page = one.open()
-    page.focus("#rg-set-search")
-    page.keyboard.type("er r")
-    page.wait_for_timeout(200)
-    assert one.session.runs[0].step == 0
-    page.fill("#rg-set-search", "")
-    page.evaluate("() => document.activeElement.blur()")
-    page.keyboard.press("2")
-    assert page.is_checked("[name=rg-edges][value=gradients]")
-    page.keyboard.press("?")
-    page.uncheck("#rg-single-keys")
-    page.keyboard.press("Escape")
-    page.keyboard.press("3")
-    page.keyboard.press("e")
-    page.wait_for_timeout(200)
-    assert page.is_checked("[name=rg-edges][value=gradients]")
-    assert one.session.runs[0].step == 0
-    page.keyboard.press("ArrowRight")
-    one.until(lambda: one.session.runs[0].phase == 1)
-
-
-@pytest.mark.parametrize(
-    ("size", "scheme"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), ((900, 900), "dark")]
-)
-def test_axe_finds_nothing(visit: Visitor, size: tuple[int, int], scheme: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    one = visit(size=size, scheme=scheme)
-    page = one.open()
-    page.keyboard.press("ArrowRight")
-    page.wait_for_selector(".rg-phases li[aria-current]")
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    page.fill("#rg-set-lr", "-1") if size == DESKTOP else page.click("#rg-tab-flow")
-    page.keyboard.press("Enter")
-    page.wait_for_timeout(200)
-    page.emulate_media(forced_colors="active")
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-
-
-# ---------------------------------------------------------------------------------------- connections
-
-
-def cut(server: Server) -> None:
-    """End the connection as a broken line would."""
-    loop, client = server._loop, server._client
-    assert loop is not None
-    loop.call_soon_threadsafe(client.transport.abort)
-
-
-def test_a_line_that_breaks_comes_back(visit: Visitor) -> None:
-    one = visit()
-    page = one.open()
-    page.keyboard.press("e")
-    one.idle(10)
-    cut(one.server)
-    page.wait_for_selector(".rg-message >> text=Disconnected")
-    assert page.locator("[data-do=play]").is_disabled()
-    page.wait_for_selector(".rg-message", state="detached")
-    page.wait_for_selector(".rg-link[data-status=open]")
-    assert one.reading("step") == "10"
-    page.keyboard.press("Shift+ArrowRight")
-    one.idle(11)
-
-
-def test_a_server_that_was_stopped(visit: Visitor) -> None:
-    one = visit()
-    page = one.open()
-    one.server.stop()
-    page.wait_for_selector(".rg-message >> text=Stopped from Python")
-
-
-def test_a_second_tab_asks(visit: Visitor) -> None:
-    one = visit()
-    first = one.open()
-    two = visit(server=one.server)
-    second = two.page
-    second.goto(one.server.url)
-    second.click("text=Take over here")
-    second.wait_for_selector("[data-do=play]:not([disabled])")
-    first.wait_for_selector(".rg-message >> text=Opened in another tab")
-    second.keyboard.press("Shift+ArrowRight")
-    two.idle(1)
-
-
-def test_a_link_that_is_no_longer_valid(visit: Visitor) -> None:
-    one = visit()
-    one.page.goto(f"{one.base}/#t=wrong")
-    one.page.wait_for_selector(".rg-message >> text=no longer valid")
-    assert one.page.evaluate("() => location.hash") == ""

@@ -89,6 +89,21 @@ export function mount(root, { store, send }) {
   });
   mountAnnouncements(store, root.ownerDocument);
   mountRates(store, rates);
+  mountHidden(store, send, root.ownerDocument);
+}
+
+/** Nobody looks at a hidden tab: training pauses there, and goes on when it is seen again. */
+function mountHidden(store, send, document) {
+  let paused = false;
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      paused = store.status === "open" && store.lane(0).state?.playing === true;
+      if (paused) send("pause");
+    } else if (paused) {
+      paused = false;
+      send("play");
+    }
+  });
 }
 
 /** The buttons: what goes back on the left, what goes on on the right. */

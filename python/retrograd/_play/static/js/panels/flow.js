@@ -20,7 +20,6 @@ export function mount(root, { store }) {
   const strip = make("canvas", { class: "rg-strip", role: "img", width: COLUMNS, height: 1 });
   const told = make("p", { class: "rg-soft rg-small-text" });
   body.append(
-    verdict,
     make(
       "p",
       { class: "rg-soft rg-small-text" },
@@ -31,6 +30,7 @@ export function mount(root, { store }) {
     make("h3", {}, "RMS ∂L/∂W over time"),
     make("div", { class: "rg-strip-box" }, strip),
     told,
+    verdict,
   );
   let rows = [];
   let history = []; // [step, log10 of RMS dL/dW of each layer]

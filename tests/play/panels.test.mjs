@@ -44,18 +44,32 @@ const LINE = {
 test("a rounded number stands behind ≈, an exact one behind =", () => {
   assert.deepEqual(shown(LINE, false), ["≈ 2.123·(−3)", "≈ −6.37"]);
   assert.deepEqual(shown(LINE, true), ["= 2.123456·(−3)", "= -6.370368"]);
-  assert.deepEqual(shown({ substituted: "", result: "-2", short: { substituted: "", result: "−2" } }, false), ["", "= −2"]);
+  assert.deepEqual(
+    shown({ substituted: "", result: "-2", short: { substituted: "", result: "−2" } }, false),
+    ["", "= −2"],
+  );
 });
 
 test("what is copied has every line, with all digits", () => {
   const blocks = [{ id: "forward", title: "Forward", lines: [LINE] }];
   assert.match(written("Unit", blocks, "text"), /z₁\s+= w·x\s+= 2\.123456·\(−3\)\s+= -6\.370368/);
-  assert.match(written("Unit", blocks, "python"), /from math import \*[^]*# Forward\nz = 2\.123456 \* \(-3\) {2}# -6\.370368/);
+  assert.match(
+    written("Unit", blocks, "python"),
+    /from math import \*[^]*# Forward\nz = 2\.123456 \* \(-3\) {2}# -6\.370368/,
+  );
   assert.match(written("Unit", blocks, "latex"), /\\begin\{gather\*\}\nz_1 = w x\n\\end\{gather\*\}/);
 });
 
 test("settings go into an address and come back", () => {
-  const config = { dataset: "xor", hidden: [4, 3], activations: ["tanh", "relu"], lr: 0.3, clip_norm: null, data: { x: [] }, weights: [[[[1, 2]], [0]]] };
+  const config = {
+    dataset: "xor",
+    hidden: [4, 3],
+    activations: ["tanh", "relu"],
+    lr: 0.3,
+    clip_norm: null,
+    data: { x: [] },
+    weights: [[[[1, 2]], [0]]],
+  };
   const address = addressOf(config);
   assert.ok(address.startsWith("dataset=xor&hidden=4,3&activations=tanh,relu&lr=0.3"));
   assert.ok(!address.includes("data=") && !address.includes("clip_norm"));

@@ -3,13 +3,17 @@
 const LEFT_OUT = new Set(["data"]); // own points are too much for an address; a configuration file has them
 
 const scalar = (value) => (typeof value === "string" ? value : JSON.stringify(value));
-const flat = (value) => Array.isArray(value) && value.every((item) => item === null || typeof item !== "object");
+const flat = (value) => Array.isArray(value) && value.every((item) =>
+  item === null || typeof item !== "object",
+);
 
 /** @param {Record<string, unknown>} config  @returns {string} "dataset=moons&hidden=4,3" */
 export function addressOf(config) {
   const parts = Object.entries(config)
     .filter(([name, value]) => value !== null && !LEFT_OUT.has(name))
-    .map(([name, value]) => `${name}=${encodeURIComponent(flat(value) ? value.map(scalar).join(",") : scalar(value))}`);
+    .map(([name, value]) =>
+      `${name}=${encodeURIComponent(flat(value) ? value.map(scalar).join(",") : scalar(value))}`,
+    );
   return parts.map((part) => part.replaceAll("%2C", ",")).join("&");
 }
 
@@ -36,4 +40,6 @@ export function configOf(hash, known) {
 }
 
 /** Whether they say the same. */
-export const sameConfig = (a, b) => Object.keys(a).every((name) => JSON.stringify(a[name]) === JSON.stringify(b[name]));
+export const sameConfig = (a, b) => Object.keys(a).every((name) =>
+  JSON.stringify(a[name]) === JSON.stringify(b[name]),
+);

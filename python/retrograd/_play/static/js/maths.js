@@ -7,12 +7,16 @@ const FORBIDDEN = "script, style, iframe, object, embed, link, meta, base, form,
 const adopted = new Set(); // rules of pictures and reports: once each, as an inline style sheet is not let in
 
 /**
- * What the server wrote as SVG, MathML or HTML, without anything that could act; null where it cannot be read.
+ * What the server wrote as SVG, MathML or HTML, without anything that could act; null where it cannot be
+ * read.
  * @param {string} text @param {"image/svg+xml"|"text/html"} kind
  */
 export function bring(text, kind = "text/html") {
   // the policy of the page refuses inline styles as soon as they are read
-  const bare = text.replace(/<style>([\s\S]*?)<\/style>/g, (_, rules) => adopt(rules)).replace(/(<[^>]*?) style="[^"]*"/g, "$1");
+  const bare = text.replace(
+    /<style>([\s\S]*?)<\/style>/g,
+    (_, rules) => adopt(rules),
+  ).replace(/(<[^>]*?) style="[^"]*"/g, "$1");
   const parsed = new DOMParser().parseFromString(bare, kind);
   const found = kind === "text/html" ? parsed.body.firstElementChild : parsed.documentElement;
   if (found === null || parsed.querySelector("parsererror")) return null;
@@ -41,7 +45,7 @@ function adopt(rules) {
 }
 
 /**
- * A short notation as a tree: letters, numbers and signs, `_` and `^` with what follows or with {…}, `a/b` as text.
+ * A short notation as a tree: letters, numbers and signs, `_` and `^` with what follows or with {…}.
  * @returns {{kind: "mi"|"mn"|"mo", text: string, sub?: object[], sup?: object[]}[]}
  */
 export function parse(source) {
@@ -94,28 +98,36 @@ export function maths(source) {
 }
 
 /**
- * An equation of the server up to its numbers, which are shown as text; in pieces, between which a row may end.
+ * An equation of the server up to its numbers, which are shown as text; in pieces, between which a row
+ * may end.
  * @param {string} mathml children of <math>
  * @returns {Element[]}
  */
 export function formulaOf(mathml) {
   const whole = bring(`<math>${mathml}</math>`);
   if (whole === null) return [];
-  const signs = [...whole.children].filter((child) => child.localName === "mo" && /^[=≈]$/.test(child.textContent));
+  const signs = [...whole.children].filter((child) =>
+    child.localName === "mo" && /^[=≈]$/.test(child.textContent),
+  );
   if (signs.length > 1) {
     while (whole.lastElementChild !== signs[1]) whole.lastElementChild.remove();
     signs[1].remove();
   }
   // a browser breaks between two formulas, but never within one: each term of a sum is one
   const terms = [...(whole.lastElementChild?.children ?? [])];
-  const isSum = terms.length > 1 && terms.slice(1).every((term) => /^[+−]$/.test(term.firstElementChild?.textContent ?? ""));
+  const isSum = terms.length > 1 && terms.slice(1).every((term) =>
+    /^[+−]$/.test(term.firstElementChild?.textContent ?? ""),
+  );
   if (whole.lastElementChild?.localName !== "mrow" || !isSum) return [whole];
   return [whole, ...terms.slice(1).map((term) => node("math", term))];
 }
 
 const raised = (text) => text.replace(/[0-9()]/g, (sign) => "⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾"["0123456789()".indexOf(sign)]);
 
-/** Lets the symbols within an element lead to what they name. @param {{text: string, target: object}[]} refs of the server */
+/**
+ * Lets the symbols within an element lead to what they name.
+ * @param {{text: string, target: object}[]} refs of the server
+ */
 export function link(formula, refs, current, go) {
   const targets = new Map(refs.map(({ text, target }) => [text, target]));
   for (const symbol of formula.querySelectorAll("msubsup")) {

@@ -2,13 +2,34 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const KEPT = [
-  ...["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-opacity", "stroke-linecap"],
-  ...["opacity", "font", "font-size", "font-family", "font-weight", "text-anchor", "dominant-baseline", "paint-order", "display", "visibility"],
+  ...[
+    "fill",
+    "fill-opacity",
+    "stroke",
+    "stroke-width",
+    "stroke-dasharray",
+    "stroke-opacity",
+    "stroke-linecap",
+  ],
+  ...[
+    "opacity",
+    "font",
+    "font-size",
+    "font-family",
+    "font-weight",
+    "text-anchor",
+    "dominant-baseline",
+    "paint-order",
+    "display",
+    "visibility",
+  ],
 ];
 
 /** What can be drawn in a panel. */
 export const drawn = (root) =>
-  [...root.querySelectorAll("canvas, svg")].filter((one) => one.getClientRects().length > 0 && !one.closest("button") && !one.parentElement.closest("svg"));
+  [...root.querySelectorAll("canvas, svg")].filter((one) =>
+    one.getClientRects().length > 0 && !one.closest("button, .rg-legend") && !one.parentElement.closest("svg"),
+  );
 
 /** The look of an element by its own attributes, without any style sheet. */
 function withLook(original, copy) {
@@ -37,7 +58,7 @@ export function svgOf(root, title) {
   picture.setAttribute("width", width);
   picture.setAttribute("height", height);
   put("title", {}).textContent = title;
-  put("rect", { width, height, fill: getComputedStyle(document.body).backgroundColor });
+  put("rect", { width, height, fill: getComputedStyle(root).getPropertyValue("--card") });
   parts.forEach((part, k) => {
     const box = boxes[k];
     const place = { x: box.left - left, y: box.top - top, width: box.width, height: box.height };

@@ -2,8 +2,25 @@
 
 import { bodyOf, button, choice, make, setAttribute, setText } from "../elements.js";
 
-const SETTINGS = ["lr", "optimizer", "momentum", "batch_size", "l1", "l2", "clip_norm", "dropout", "init_scale", "seed"];
-const NUMBERS = [["loss", "loss"], ["test loss", "test_loss"], ["accuracy", "accuracy"], ["test acc.", "test_accuracy"], ["lr", "lr"]];
+const SETTINGS = [
+  "lr",
+  "optimizer",
+  "momentum",
+  "batch_size",
+  "l1",
+  "l2",
+  "clip_norm",
+  "dropout",
+  "init_scale",
+  "seed",
+];
+const NUMBERS = [
+  ["loss", "loss"],
+  ["test loss", "test_loss"],
+  ["accuracy", "accuracy"],
+  ["test acc.", "test_accuracy"],
+  ["lr", "lr"],
+];
 const HEIGHT = 88;
 
 /** @param {HTMLElement} root @param {{store: import("../store.js").Store, send: Function}} context */
@@ -14,37 +31,78 @@ export function mount(root, { store, send }) {
   body.append(fork, both);
 
   const drop = button("Drop B", () => send("drop"));
-  const pictures = [0, 1].map(() => make("canvas", { class: "rg-mini", role: "img", width: 10, height: HEIGHT }));
-  const rows = [0, 1].map((lane) => make("tr", {}, make("th", { scope: "row" }, "AB"[lane]), ...NUMBERS.map(() => make("td"))));
+  const pictures = [0, 1].map(() =>
+    make("canvas", { class: "rg-mini", role: "img", width: 10, height: HEIGHT }),
+  );
+  const rows = [0, 1].map((lane) =>
+    make("tr", {}, make("th", { scope: "row" }, "AB"[lane]), ...NUMBERS.map(() => make("td"))),
+  );
   const differences = make("tbody");
-  const none = make("p", { class: "rg-soft" }, "No setting differs: A and B go the same way, bit for bit. Change one in B.");
-  const value = make("input", { type: "text", size: 8, "aria-label": "New value in B", inputmode: "decimal" });
+  const none = make(
+    "p",
+    { class: "rg-soft" },
+    "No setting differs: A and B go the same way, bit for bit. Change one in B.",
+  );
+  const value = make(
+    "input",
+    { type: "text", size: 8, "aria-label": "New value in B", inputmode: "decimal" },
+  );
   let setting = "lr";
   const which = choice("in B set", SETTINGS.map((name) => [name, name.replaceAll("_", " ")]), (name) => {
     setting = name;
     offer();
   });
   const said = make("p", { class: "rg-bad", role: "alert", hidden: true });
-  const form = make("form", { class: "rg-row" }, which, value, make("button", { class: "rg-button" }, "Set"), drop, said);
+  const form = make(
+    "form",
+    { class: "rg-row" },
+    which,
+    value,
+    make("button", { class: "rg-button" }, "Set"),
+    drop,
+    said,
+  );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const text = value.value.trim();
     try {
-      await send("set", { path: setting, value: text === "" ? null : Number.isNaN(Number(text)) ? text : Number(text) }, 1);
+      await send(
+        "set",
+        { path: setting, value: text === "" ? null : Number.isNaN(Number(text)) ? text : Number(text) },
+        1,
+      );
       said.hidden = true;
     } catch (error) {
       setText(said, error.message);
       said.hidden = false;
     }
   });
-  const head = (...names) => make("thead", {}, make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name))));
-  const settings = make("table", { class: "rg-differences" }, make("caption", {}, "Settings that differ"), head("setting", "A", "B"), differences);
+  const head = (...names) => make(
+    "thead",
+    {},
+    make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name))),
+  );
+  const settings = make(
+    "table",
+    { class: "rg-differences" },
+    make("caption", {}, "Settings that differ"),
+    head("setting", "A", "B"),
+    differences,
+  );
   both.append(
-    ...pictures.map((picture, k) => make("figure", { class: "rg-lane" }, make("figcaption", {}, k ? "B ╌╌ copy" : "A ── run"), picture)),
+    ...pictures.map((picture, k) =>
+      make("figure", { class: "rg-lane" }, make("figcaption", {}, k ? "B ╌╌ copy" : "A ── run"), picture),
+    ),
     make(
       "div",
       { class: "rg-both-numbers" },
-      make("table", {}, make("caption", { class: "rg-hidden" }, "Numbers of both runs"), head("run", ...NUMBERS.map(([title]) => title)), make("tbody", {}, ...rows)),
+      make(
+        "table",
+        {},
+        make("caption", { class: "rg-hidden" }, "Numbers of both runs"),
+        head("run", ...NUMBERS.map(([title]) => title)),
+        make("tbody", {}, ...rows),
+      ),
       form,
     ),
     make("div", { class: "rg-both-settings" }, settings, none),
@@ -63,7 +121,16 @@ export function mount(root, { store, send }) {
     if (!two) return;
     const [a, b] = [0, 1].map((lane) => store.lane(lane).spec.config);
     const found = Object.keys(b).filter((name) => JSON.stringify(a[name]) !== JSON.stringify(b[name]));
-    differences.replaceChildren(...found.map((name) => make("tr", {}, make("th", { scope: "row" }, name.replaceAll("_", " ")), ...[a, b].map((config) => make("td", {}, textOf(config[name]))))));
+    differences.replaceChildren(
+      ...found.map((name) =>
+        make(
+          "tr",
+          {},
+          make("th", { scope: "row" }, name.replaceAll("_", " ")),
+          ...[a, b].map((config) => make("td", {}, textOf(config[name]))),
+        ),
+      ),
+    );
     settings.hidden = found.length === 0;
     none.hidden = found.length > 0;
     if (document.activeElement !== value) offer();
@@ -82,7 +149,11 @@ export function mount(root, { store, send }) {
       const state = store.lane(lane)?.state;
       if (!state) continue;
       NUMBERS.forEach(([, key], k) => setText(rows[lane].children[k + 1], state.text[key] || "–"));
-      setAttribute(pictures[lane], "aria-label", `Network of run ${lane ? "B" : "A"}, loss ${state.text.loss}: width and colour of lines are weights`);
+      setAttribute(
+        pictures[lane],
+        "aria-label",
+        `Network of run ${lane ? "B" : "A"}, loss ${state.text.loss}: width and colour of lines are weights`,
+      );
     }
   }
 
@@ -93,7 +164,11 @@ export function mount(root, { store, send }) {
   store.on("frame", (frame) => !both.hidden && paint(frame.lane));
 }
 
-const textOf = (value) => (value === null ? "–" : Array.isArray(value) ? value.join(", ") || "none" : String(value));
+function textOf(value) {
+  if (value === null) return "–";
+  return Array.isArray(value) ? value.join(", ") || "none" : String(value);
+}
+
 /** The network in small: a line for each weight, a disc for each unit. */
 function draw(canvas, frame, spec) {
   const scale = devicePixelRatio || 1;
@@ -106,7 +181,10 @@ function draw(canvas, frame, spec) {
   pen.setTransform(scale, 0, 0, scale, 0, 0);
   pen.clearRect(0, 0, width, HEIGHT);
   const sizes = [spec.layers[0].inputs, ...spec.layers.map((layer) => layer.units)];
-  const place = (layer, unit) => [14 + ((width - 28) * layer) / (sizes.length - 1), (HEIGHT * (unit + 0.5)) / sizes[layer]];
+  const place = (layer, unit) => [
+    14 + ((width - 28) * layer) / (sizes.length - 1),
+    (HEIGHT * (unit + 0.5)) / sizes[layer],
+  ];
   for (let layer = 1; layer < sizes.length; layer++) {
     const { data } = frame.tensor("W", layer);
     const most = Math.max(1, data.reduce((largest, w) => Math.max(largest, Math.abs(w)), 0));

@@ -21,12 +21,20 @@ export function mount(root, { store, send }) {
   const refresh = whileSeen(body, 500, async () => {
     const layers = store.lane(0)?.spec?.layers ?? [];
     const asked = of;
-    const found = await Promise.all(layers.map((_, k) => send("hist", { of: asked, layer: k + 1 }).catch((error) => error)));
+    const found = await Promise.all(
+      layers.map((_, k) => send("hist", { of: asked, layer: k + 1 }).catch((error) => error)),
+    );
     if (asked !== of) return;
     while (rows.children.length > layers.length) rows.lastChild.remove();
     layers.forEach((layer, k) => {
       const row = rows.children[k] ?? rows.appendChild(rowOf());
-      draw(row, `Layer ${k + 1}, ${layer.activation}`, KINDS.find(([key]) => key === of)[1], found[k], of === "d" || of === "g");
+      draw(
+        row,
+        `Layer ${k + 1}, ${layer.activation}`,
+        KINDS.find(([key]) => key === of)[1],
+        found[k],
+        of === "d" || of === "g",
+      );
     });
   });
   const select = choice("of", KINDS, (value) => {
@@ -44,7 +52,13 @@ const rowOf = () =>
     { class: "rg-histogram" },
     make("figcaption", {}, make("strong"), make("span", { class: "rg-soft" })),
     svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", preserveAspectRatio: "none" }),
-    make("div", { class: "rg-ends rg-soft", "aria-hidden": "true" }, make("span"), make("span"), make("span")),
+    make(
+      "div",
+      { class: "rg-ends rg-soft", "aria-hidden": "true" },
+      make("span"),
+      make("span"),
+      make("span"),
+    ),
   );
 
 function draw(row, title, kind, found, back) {
@@ -64,10 +78,14 @@ function draw(row, title, kind, found, back) {
   const [low, high] = [edges[0], edges.at(-1)];
   const at = (value) => ((value - low) / (high - low)) * WIDTH;
   while (picture.children.length > counts.length + 1) picture.lastChild.remove();
-  while (picture.children.length < counts.length + 1) picture.append(svg(picture.children.length ? "rect" : "line"));
+  while (picture.children.length < counts.length + 1) picture.append(
+    svg(picture.children.length ? "rect" : "line"),
+  );
   const [zero, ...bars] = picture.children;
   const crosses = low < 0 && high > 0;
-  for (const [name, value] of Object.entries({ x1: at(0), x2: at(0), y1: 0, y2: HEIGHT })) setAttribute(zero, name, crosses ? value.toFixed(1) : -9);
+  for (const [name, value] of Object.entries({ x1: at(0), x2: at(0), y1: 0, y2: HEIGHT })) {
+    setAttribute(zero, name, crosses ? value.toFixed(1) : -9);
+  }
   setAttribute(zero, "class", "rg-zero");
   bars.forEach((bar, k) => {
     const height = counts[k] ? Math.max(1, (counts[k] / most) * (HEIGHT - 2)) : 0;

@@ -29,8 +29,17 @@ export function mount(root, { store, send }) {
       return asked(format, (text) => copy(text, here));
     }),
   );
-  const saves = FORMATS.map(([format, title, end]) => button(title, () => asked(format, (text) => download(`step.${end}`, new Blob([text], { type: "text/plain" })))));
-  body.append(make("div", { class: "rg-row" }, ...copies, make("span", { class: "rg-soft" }, "save as"), ...saves), said, page);
+  const saves = FORMATS.map(([format, title, end]) =>
+    button(
+      title,
+      () => asked(format, (text) => download(`step.${end}`, new Blob([text], { type: "text/plain" }))),
+    ),
+  );
+  body.append(
+    make("div", { class: "rg-row" }, ...copies, make("span", { class: "rg-soft" }, "save as"), ...saves),
+    said,
+    page,
+  );
 
   root.addEventListener("rg-open", () => {
     setText(said, "Writing the report…");
@@ -44,8 +53,9 @@ export function mount(root, { store, send }) {
       }
       for (const corner of found?.querySelectorAll("th:empty") ?? []) corner.replaceWith(make("td"));
       if (found) page.replaceChildren(found);
-      const part = samples < batch ? ` For ${samples} of the ${batch} samples of the batch: of all of them it could not be read.` : "";
-      setText(said, `The step that stands at step ${store.lane(0)?.state?.step ?? 0}, with every number of the engine.${part}`);
+      const few = ` For ${samples} of the ${batch} samples of the batch: of all it could not be read.`;
+      const step = store.lane(0)?.state?.step ?? 0;
+      setText(said, `Step ${step}, with every number of the engine.${samples < batch ? few : ""}`);
     });
   });
 }

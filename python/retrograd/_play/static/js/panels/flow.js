@@ -1,4 +1,5 @@
-// Gradient flow: how large the gradient is at each layer, and by which two factors it grows or shrinks on its way back.
+// Gradient flow: how large the gradient is at each layer, and by which two factors it grows or shrinks on its
+// way back.
 
 import { FLOW } from "../decode.js";
 import { bodyOf, button, make, setAttribute, setProperty, setText, visible } from "../elements.js";
@@ -19,18 +20,25 @@ export function mount(root, { store }) {
   const strip = make("canvas", { class: "rg-strip", role: "img", width: COLUMNS, height: 1 });
   const told = make("p", { class: "rg-soft rg-small-text" });
   body.append(
-    verdict,
-    make("p", { class: "rg-soft rg-small-text" }, "The last layer first, as backward goes. Bars are powers of ten, from 10⁻⁸ to 10²; the line within stands at 10⁻³, the mark at the end where the bar was before."),
+    make(
+      "p",
+      { class: "rg-soft rg-small-text" },
+      "The last layer first, as backward goes. Bars are powers of ten, from 10⁻⁸ to 10²; the line within " +
+        "stands at 10⁻³, the mark at the end where the bar was before.",
+    ),
     list,
     make("h3", {}, "RMS ∂L/∂W over time"),
     make("div", { class: "rg-strip-box" }, strip),
     told,
+    verdict,
   );
   let rows = [];
   let history = []; // [step, log10 of RMS dL/dW of each layer]
 
   function build(spec) {
-    rows = spec.layers.map((layer, k) => rowOf(k + 1, layer, () => store.select({ kind: "layer", layer: k + 1 })));
+    rows = spec.layers.map((layer, k) =>
+      rowOf(k + 1, layer, () => store.select({ kind: "layer", layer: k + 1 })),
+    );
     list.replaceChildren(...rows.map((row) => row.element).reverse());
     history = [];
     paint();
@@ -68,7 +76,11 @@ export function mount(root, { store }) {
     );
     setProperty(strip, "--rows", height);
     const first = history[0]?.[0] ?? 0;
-    setAttribute(strip, "aria-label", `RMS of ∂L/∂W of ${height} layers from step ${first} to ${history.at(-1)?.[0] ?? 0}, full colour is large`);
+    setAttribute(
+      strip,
+      "aria-label",
+      `RMS of ∂L/∂W of ${height} layers, steps ${first} to ${history.at(-1)?.[0] ?? 0}; full colour is large`,
+    );
   }
 
   store.on("spec", (spec) => spec.lane === 0 && build(spec));
@@ -79,17 +91,39 @@ export function mount(root, { store }) {
 
 function storyOf(history) {
   if (history.length === 0) return "Each step adds a column on the right; the last layer is on top.";
-  return `Steps ${history[0][0]} to ${history.at(-1)[0]}, one column for each that was drawn; the last layer is on top, full colour is large.`;
+  const steps = `Steps ${history[0][0]} to ${history.at(-1)[0]}, one column for each that was drawn`;
+  return `${steps}; the last layer is on top, full colour is large.`;
 }
 
 function rowOf(number, layer, go) {
   const bar = (kind) =>
-    make("span", { class: "rg-bar-box", "aria-hidden": "true" }, make("span", { class: `rg-flow-bar rg-flow-${kind}` }), make("span", { class: "rg-ghost" }));
+    make(
+      "span",
+      { class: "rg-bar-box", "aria-hidden": "true" },
+      make("span", { class: `rg-flow-bar rg-flow-${kind}` }),
+      make("span", { class: "rg-ghost" }),
+    );
   const [g, update] = [bar("g"), bar("update")];
   const [size, ratio, delta, units] = [0, 1, 2, 3].map(() => make("span", { class: "rg-flow-value" }));
-  const name = button(`${number} ${layer.activation}`, go, { class: "rg-chip", "aria-label": `Layer ${number}, ${layer.activation}: show in the inspector` });
-  const line = (title, box, text) => make("span", { class: "rg-flow-line" }, make("span", { class: "rg-soft" }, title), box, text);
-  const element = make("li", { class: "rg-flow-row", value: number }, make("span", { class: "rg-flow-name" }, name, delta, units), line("RMS ∂L/∂W", g, size), line("step / weight", update, ratio));
+  const name = button(
+    `${number} ${layer.activation}`,
+    go,
+    { class: "rg-chip", "aria-label": `Layer ${number}, ${layer.activation}: show in the inspector` },
+  );
+  const line = (title, box, text) => make(
+    "span",
+    { class: "rg-flow-line" },
+    make("span", { class: "rg-soft" }, title),
+    box,
+    text,
+  );
+  const element = make(
+    "li",
+    { class: "rg-flow-row", value: number },
+    make("span", { class: "rg-flow-name" }, name, delta, units),
+    line("RMS ∂L/∂W", g, size),
+    line("step / weight", update, ratio),
+  );
   return {
     element,
     /** @param {Record<string, string>} told @param {Record<string, string>} next of the layer behind */
@@ -97,8 +131,16 @@ function rowOf(number, layer, go) {
       setText(size, told.g);
       setText(ratio, told.update_ratio);
       const known = next && told.weight_gain && !"–".includes(told.weight_gain);
-      setText(delta, known ? `δ ${told.delta} = ${next.delta} × weights ${told.weight_gain} × slopes ${told.slope_gain}` : `δ ${told.delta}`);
-      const stuck = [["saturated", told.saturated], ["dead", told.dead]].filter(([, text]) => text && !/^(–|0( |$))/.test(text));
+      setText(
+        delta,
+        known
+          ? `δ ${told.delta} = ${next.delta} × weights ${told.weight_gain} × slopes ${told.slope_gain}`
+          : `δ ${told.delta}`,
+      );
+      const stuck = [
+        ["saturated", told.saturated],
+        ["dead", told.dead],
+      ].filter(([, text]) => text && !/^(–|0( |$))/.test(text));
       setText(units, stuck.map(([what, text]) => `${text} ${what}`).join(", "));
     },
     /** Numbers of the frame are for lengths alone. @param {Record<typeof FLOW[number], number>} flow */
@@ -119,4 +161,5 @@ function coloursOf(element) {
   return [style.color, style.borderTopColor].map((text) => text.match(/[\d.]+/g).slice(0, 3).map(Number));
 }
 
-const mixed = (from, to, part) => `rgb(${from.map((value, k) => Math.round(value + (to[k] - value) * part)).join(" ")})`;
+const mixed = (from, to, part) =>
+  `rgb(${from.map((value, k) => Math.round(value + (to[k] - value) * part)).join(" ")})`;

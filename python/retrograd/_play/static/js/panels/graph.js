@@ -95,10 +95,15 @@ export function mount(root, { store, send }) {
   }
 
   stage.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey && !stage.matches(":focus, :focus-within")) return; // a page that scrolls is not to be caught
+    // a page that scrolls is not to be caught
+    if (!event.ctrlKey && !stage.matches(":focus, :focus-within")) return;
     event.preventDefault();
     const box = stage.getBoundingClientRect();
-    zoom(event.deltaY < 0 ? 1.15 : 1 / 1.15, (event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+    zoom(
+      event.deltaY < 0 ? 1.15 : 1 / 1.15,
+      (event.clientX - box.left) / box.width,
+      (event.clientY - box.top) / box.height,
+    );
   });
   let held = null;
   stage.addEventListener("pointerdown", (event) => {

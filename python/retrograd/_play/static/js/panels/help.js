@@ -24,21 +24,44 @@ const SYMBOLS = [
   ["w′", "the weight after the update"],
 ];
 const TERMS = [
-  ["phase", "a step has four: forward computes z and a, loss compares, backward computes δ layer by layer, update changes the weights"],
+  [
+    "phase",
+    "a step has four: forward computes z and a, loss compares, backward computes δ layer by layer, " +
+      "update changes the weights",
+  ],
   ["batch", "the samples of one step; the gradient is their mean"],
   ["epoch", "once through all training samples"],
-  ["weight gain, slope gain", "the two factors by which δ grows or shrinks from one layer to the one before: through the weights, and through the slope of the activation"],
+  [
+    "weight gain, slope gain",
+    "the two factors by which δ grows or shrinks from one layer to the one before: through the weights, " +
+      "and through the slope of the activation",
+  ],
   ["saturated", "the unit's output lies where its slope is nearly 0, so little gets back through it"],
   ["dead", "a ReLU unit that gives 0 for every training sample; nothing changes it any more"],
 ];
 
 /** @param {HTMLElement} root */
 export function mount(root) {
-  const list = (rows) => make("dl", { class: "rg-glossary" }, ...rows.flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]));
+  const list = (rows) => make(
+    "dl",
+    { class: "rg-glossary" },
+    ...rows.flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]),
+  );
   bodyOf(root).append(
-    make("p", {}, "Press play, or go phase by phase with the arrow keys. Click a unit or a line of the network: the inspector shows its arithmetic with all numbers. Nothing here can break anything: every step can be taken back."),
+    make(
+      "p",
+      {},
+      "Press play, or go phase by phase with the arrow keys. Click a unit or a line of the network: the " +
+        "inspector shows its arithmetic with all numbers. Every step can be taken back.",
+    ),
     make("h3", {}, "Colours and lines"),
-    make("ul", { class: "rg-legend-list" }, ...LEGEND.map(([kind, text]) => make("li", {}, make("span", { class: `rg-swatch rg-swatch-${kind}`, "aria-hidden": "true" }), text))),
+    make(
+      "ul",
+      { class: "rg-legend-list" },
+      ...LEGEND.map(([kind, text]) =>
+        make("li", {}, make("span", { class: `rg-swatch rg-swatch-${kind}`, "aria-hidden": "true" }), text),
+      ),
+    ),
     make("h3", {}, "Symbols"),
     list(SYMBOLS.map(([symbol, text]) => [maths(symbol), text])),
     make("h3", {}, "Words"),

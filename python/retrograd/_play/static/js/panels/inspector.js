@@ -1,12 +1,13 @@
-// The arithmetic of what is pinned: formula, the numbers put in, result. It is a subscription: the server sends the
-// lines again whenever step or phase have changed.
+// The arithmetic of what is pinned: formula, the numbers put in, result. It is a subscription: the server
+// sends the lines again whenever step or phase have changed.
 
 import { bodyOf, button, choice, copy, make, setAttribute, setText } from "../elements.js";
 import { shown, written } from "../lines.js";
 import { formulaOf, link, nameOf, subscript } from "../maths.js";
 import { keyOf } from "../store.js";
 
-const OLD = new Set(["forward", "backward", "gradient", "loss"]); // what belongs to the weights before an update
+// what belongs to the weights before an update
+const OLD = new Set(["forward", "backward", "gradient", "loss"]);
 const TRAIL = 6;
 
 /** @param {HTMLElement} root @param {{store: import("../store.js").Store, send: Function}} context */
@@ -17,11 +18,15 @@ export function mount(root, { store, send }) {
   const stamp = make("p", { class: "rg-stamp" });
   const blocks = make("div", { class: "rg-blocks" });
   const checking = make("div", { class: "rg-gradcheck" });
-  const hint = make("p", { class: "rg-hint" }, "Choose a unit, a weight or a layer in the network, or here: its arithmetic appears, number by number.");
+  const hint = make(
+    "p",
+    { class: "rg-hint" },
+    "Choose a unit, a weight or a layer in the network, or here: its arithmetic appears, number by number.",
+  );
   const exact = make("input", { type: "checkbox", onchange: () => latest && take(latest) });
   const check = button("Check the gradient", checkGradient, { "aria-keyshortcuts": "G" });
   const copies = ["Text", "LaTeX", "Python"].map((name) =>
-    button(name, (event) => copy(written(title(), latest?.blocks ?? [], name.toLowerCase()), event.currentTarget), {
+    button(name, (event) => copyAs(name.toLowerCase(), event.currentTarget), {
             "aria-label": `Copy as ${name}`,
     }),
   );
@@ -43,15 +48,23 @@ export function mount(root, { store, send }) {
     lane = Number(value);
     show();
   });
-  body.append(make("div", { class: "rg-row rg-pick" }, picker.element, lanes, hint, stamp), where, make("div", { class: "rg-row" }, chain, tools), blocks, checking);
+  body.append(
+    make("div", { class: "rg-row rg-pick" }, picker.element, lanes, hint, stamp),
+    where,
+    make("div", { class: "rg-row" }, chain, tools),
+    blocks,
+    checking,
+  );
 
   let latest = null; // the detail that is shown
   let trail = [];
   const sections = []; // of the blocks that stand there
-  const title = () => `${nameOf(store.target)}, step ${latest?.step ?? 0}`;
+  const copyAs = (kind, asked) =>
+    copy(written(`${nameOf(store.target)}, step ${latest?.step ?? 0}`, latest?.blocks ?? [], kind), asked);
 
   function subscribe() {
-    const targets = store.target === null || store.target.layer === 0 ? [] : [store.target]; // an input has no formula
+    // an input has no formula
+    const targets = store.target === null || store.target.layer === 0 ? [] : [store.target];
     if (store.status !== "open") return;
     for (const index of [0, 1]) if (store.lane(index)) send("watch", { targets }, index);
   }
@@ -79,18 +92,26 @@ export function mount(root, { store, send }) {
     picker.show(target);
     const crumbs = trail.map((one) => {
       const here = keyOf(one) === keyOf(target);
-      return make("li", {}, button(nameOf(one), () => store.select(one), { class: "rg-crumb", "aria-current": here && "true" }));
+      return make(
+        "li",
+        {},
+        button(nameOf(one), () => store.select(one), { class: "rg-crumb", "aria-current": here && "true" }),
+      );
     });
     where.replaceChildren(make("ol", {}, ...crumbs));
     where.hidden = trail.length < 2;
-    chain.replaceChildren(...neighbours(target, store.lane(lane)?.spec?.layers ?? [], (one) => store.select(one)));
+    chain.replaceChildren(
+      ...neighbours(target, store.lane(lane)?.spec?.layers ?? [], (one) => store.select(one)),
+    );
     chain.hidden = !known || chain.childElementCount === 0;
     const detail = known ? store.lane(lane)?.details.get(keyOf(target)) : null;
     if (detail) take(detail);
     else {
       blocks.replaceChildren();
       sections.length = 0;
-      setText(stamp, target?.layer === 0 ? `x = (${store.lane(lane)?.state?.focus.x ?? ""}), the sample in focus: given, not computed.` : known ? "Waiting for the numbers…" : "");
+      const x = store.lane(lane)?.state?.focus.x ?? "";
+      const given = `x = (${x}), the sample in focus: given, not computed.`;
+      setText(stamp, target?.layer === 0 ? given : known ? "Waiting for the numbers…" : "");
     }
   }
 
@@ -101,7 +122,8 @@ export function mount(root, { store, send }) {
     sections.length = detail.blocks.length;
     reach();
     const stale = detail.weights_step < detail.step;
-    setText(stamp, `step ${detail.step}${stale ? `; z, a and δ are of step ${detail.weights_step}, before this update` : ""}`);
+    const old = stale ? `; z, a and δ are of step ${detail.weights_step}, before this update` : "";
+    setText(stamp, `step ${detail.step}${old}`);
     setAttribute(stamp, "data-stale", stale ? "" : null);
   }
 
@@ -109,8 +131,18 @@ export function mount(root, { store, send }) {
   function place(block, k, detail) {
     let section = sections[k];
     if (!section) {
-      const [title, lines, text] = [make("h3"), make("div", { class: "rg-lines" }), make("p", { class: "rg-block-text" })];
-      section = sections[k] = { element: make("section", { class: "rg-block" }, title, lines, text), title, lines, text, rows: [] };
+      const [title, lines, text] = [
+        make("h3"),
+        make("div", { class: "rg-lines" }),
+        make("p", { class: "rg-block-text" }),
+      ];
+      section = sections[k] = {
+        element: make("section", { class: "rg-block" }, title, lines, text),
+        title,
+        lines,
+        text,
+        rows: [],
+      };
       blocks.append(section.element);
     }
     const old = OLD.has(block.id) && detail.weights_step < detail.step;
@@ -121,7 +153,11 @@ export function mount(root, { store, send }) {
     block.lines.forEach((line, n) => {
       const row = (section.rows[n] ??= lineOf());
       if (!row.element.parentNode) section.lines.append(row.element);
-      row.show(line, exact.checked, (formula) => link(formula, line.refs ?? [], store.target, (target) => store.select(target)));
+      row.show(
+        line,
+        exact.checked,
+        (formula) => link(formula, line.refs ?? [], store.target, (target) => store.select(target)),
+      );
     });
     for (const { element } of section.rows.splice(block.lines.length)) element.remove();
   }
@@ -147,7 +183,11 @@ export function mount(root, { store, send }) {
       const verdict = found.passed ? "✓ They agree." : "✗ They differ.";
       checking.replaceChildren(
         make("h3", {}, `Check at step ${latest?.step ?? 0}`),
-        make("dl", { class: "rg-pairs" }, ...pairs.flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)])),
+        make(
+          "dl",
+          { class: "rg-pairs" },
+          ...pairs.flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]),
+        ),
         make("p", { class: found.passed ? "rg-good" : "rg-bad", role: "status" }, verdict),
       );
     } catch (error) {
@@ -199,7 +239,8 @@ function lineOf() {
       const key = line.symbol + line.formula;
       if (key !== before) {
         const maths = formulaOf(line.mathml ?? "");
-        formula.replaceChildren(...(maths.length ? maths.flatMap((piece) => [piece, "\u200b"]) : [[line.symbol, line.formula].filter(Boolean).join(" = ")]));
+        const plain = [line.symbol, line.formula].filter(Boolean).join(" = ");
+        formula.replaceChildren(...(maths.length ? maths.flatMap((piece) => [piece, "\u200b"]) : [plain]));
         linked(formula);
       }
       before = key;
@@ -225,10 +266,22 @@ function exists(target, layers) {
 function neighbours(target, layers, go) {
   if (target === null || layers.length === 0) return [];
   const sizes = [layers[0].inputs, ...layers.map((layer) => layer.units)];
-  const chip = (text, one) => button(text, () => go(one), { class: "rg-chip", "aria-label": `${text}: ${nameOf(one)}` });
+  const chip = (text, one) => button(
+    text,
+    () => go(one),
+    { class: "rg-chip", "aria-label": `${text}: ${nameOf(one)}` },
+  );
   const units = (letter, layer) =>
-    Array.from({ length: Math.min(sizes[layer], 8) }, (_, unit) => chip(letter + subscript(unit + 1), { kind: "unit", layer, unit }));
-  const group = (text, chips) => make("span", { class: "rg-group" }, make("span", { class: "rg-soft" }, text), ...chips);
+    Array.from(
+      { length: Math.min(sizes[layer], 8) },
+      (_, unit) => chip(letter + subscript(unit + 1), { kind: "unit", layer, unit }),
+    );
+  const group = (text, chips) => make(
+    "span",
+    { class: "rg-group" },
+    make("span", { class: "rg-soft" }, text),
+    ...chips,
+  );
   const { kind, layer, unit, input } = target;
   if (kind === "loss") return [group("of", units("ŷ", sizes.length - 1))];
   if (kind === "layer") return [group("units", units(layer === 0 ? "x" : "a", layer))];
@@ -241,11 +294,23 @@ function neighbours(target, layers, go) {
       );
       found.push(group("by", [...weights, chip(`b${subscript(unit + 1)}`, { kind: "bias", layer, unit })]));
     }
-    found.push(group("δ from", layer === sizes.length - 1 ? [chip("L", { kind: "loss" })] : units("δ", layer + 1)));
+    found.push(
+      group("δ from", layer === sizes.length - 1 ? [chip("L", { kind: "loss" })] : units("δ", layer + 1)),
+    );
   } else {
     found.push(group("to", [chip(`δ${subscript(unit + 1)}`, { kind: "unit", layer, unit })]));
     if (kind === "weight") {
-      found.push(group("from", [chip((layer === 1 ? "x" : "a") + subscript(input + 1), { kind: "unit", layer: layer - 1, unit: input })]));
+      found.push(
+        group(
+          "from",
+          [
+            chip(
+              (layer === 1 ? "x" : "a") + subscript(input + 1),
+              { kind: "unit", layer: layer - 1, unit: input },
+            ),
+          ],
+        ),
+      );
     }
   }
   return found;
@@ -254,7 +319,14 @@ function neighbours(target, layers, go) {
 /** Choosing a target without the picture: by kind and numbers. */
 function pickerOf(select) {
   const element = make("span", { class: "rg-picker" });
-  const kinds = [["", "nothing"], ["unit", "unit"], ["weight", "weight"], ["bias", "bias"], ["layer", "layer"], ["loss", "loss"]];
+  const kinds = [
+    ["", "nothing"],
+    ["unit", "unit"],
+    ["weight", "weight"],
+    ["bias", "bias"],
+    ["layer", "layer"],
+    ["loss", "loss"],
+  ];
   const parts = { kind: choice("show", kinds, go) };
   for (const name of ["layer", "unit", "input"]) parts[name] = choice(name, [], go);
   element.append(...Object.values(parts));
@@ -266,7 +338,9 @@ function pickerOf(select) {
     const key = `${first}.${count}`;
     if (options.dataset.key !== key) {
       options.dataset.key = key;
-      options.replaceChildren(...Array.from({ length: count }, (_, k) => make("option", { value: first + k }, String(first + k))));
+      options.replaceChildren(
+        ...Array.from({ length: count }, (_, k) => make("option", { value: first + k }, String(first + k))),
+      );
     }
     options.value = String(Math.min(Math.max(chosen, first), first + count - 1));
   }
@@ -274,7 +348,12 @@ function pickerOf(select) {
   function show(target) {
     const kind = target?.kind ?? "";
     list("kind").value = kind;
-    const used = { unit: ["layer", "unit"], weight: ["layer", "unit", "input"], bias: ["layer", "unit"], layer: ["layer"] }[kind] ?? [];
+    const used = {
+      unit: ["layer", "unit"],
+      weight: ["layer", "unit", "input"],
+      bias: ["layer", "unit"],
+      layer: ["layer"],
+    }[kind] ?? [];
     for (const name of ["layer", "unit", "input"]) parts[name].hidden = !used.includes(name);
     if (sizes.length < 2) return;
     const first = kind === "unit" && target.layer === 0 ? 0 : 1;

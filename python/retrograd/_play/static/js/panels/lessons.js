@@ -2,7 +2,12 @@
 
 import { bodyOf, button, make, setText } from "../elements.js";
 
-const HIDDEN = [["setup", "set-up"], ["inspector", "inspector"], ["timeline", "timeline"], ["compare", "compare"]];
+const HIDDEN = [
+  ["setup", "set-up"],
+  ["inspector", "inspector"],
+  ["timeline", "timeline"],
+  ["compare", "compare"],
+];
 
 /** @param {HTMLElement} root @param {{store: import("../store.js").Store, send: Function}} context */
 export function mount(root, { store, send }) {
@@ -10,7 +15,10 @@ export function mount(root, { store, send }) {
   const list = make("ul", { class: "rg-lessons" });
   const said = make("p", { class: "rg-bad", role: "alert", hidden: true });
   const hides = HIDDEN.map(([name, text]) => {
-    const box = make("input", { type: "checkbox", onchange: () => document.body.classList.toggle(`rg-without-${name}`, box.checked) });
+    const box = make(
+      "input",
+      { type: "checkbox", onchange: () => document.body.classList.toggle(`rg-without-${name}`, box.checked) },
+    );
     return make("label", { class: "rg-check" }, box, text);
   });
   body.append(
@@ -44,7 +52,9 @@ export function mount(root, { store, send }) {
         ),
       ),
     );
-    if (given) list.append(make("li", { class: "rg-soft" }, "The network was given from Python; lessons need one of their own."));
+    if (given) list.append(
+      make("li", { class: "rg-soft" }, "The network was given from Python; lessons need one of their own."),
+    );
   });
 }
 
@@ -60,7 +70,15 @@ function stripOf({ store, send }) {
   const element = make(
     "aside",
     { class: "rg-card rg-lesson", "aria-labelledby": "rg-lesson-title", hidden: true },
-    make("div", { class: "rg-row rg-lesson-head" }, title, earlier, count, later, button("×", () => end(), { "aria-label": "End the lesson", class: "rg-button rg-close-lesson" })),
+    make(
+      "div",
+      { class: "rg-row rg-lesson-head" },
+      title,
+      earlier,
+      count,
+      later,
+      button("×", () => end(), { "aria-label": "End the lesson", class: "rg-button rg-close-lesson" }),
+    ),
     text,
     question,
     cures,
@@ -92,7 +110,8 @@ function stripOf({ store, send }) {
     setText(count, `${page + 1} of ${captions.length}`);
     earlier.disabled = page === 0;
     later.disabled = page >= reached;
-    later.title = reached < captions.length - 1 ? `The next one comes at step ${captions[reached + 1].step}` : "";
+    const next = captions[reached + 1];
+    later.title = next ? `The next one comes at step ${next.step}` : "";
     const last = reached === captions.length - 1;
     question.hidden = !last;
     setText(question, lesson.question ? `Question: ${lesson.question}` : "");
@@ -115,7 +134,16 @@ function stripOf({ store, send }) {
     appear(!ended && lesson !== null);
     if (lesson === null || !other) return;
     reached = page = 0;
-    cures.replaceChildren(make("span", { class: "rg-soft" }, "Try:"), ...(lesson.cures ?? []).map(({ label }, cure) => button(label, () => send("lesson", { id: spec.lesson.id, cure }), { "aria-pressed": cure === spec.lesson.cure })));
+    cures.replaceChildren(
+      make("span", { class: "rg-soft" }, "Try:"),
+      ...(lesson.cures ?? []).map(({ label }, cure) =>
+        button(
+          label,
+          () => send("lesson", { id: spec.lesson.id, cure }),
+          { "aria-pressed": cure === spec.lesson.cure },
+        ),
+      ),
+    );
     show();
   });
   store.on("state", (state) => state.lane === 0 && follow(state));

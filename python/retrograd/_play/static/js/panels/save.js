@@ -43,28 +43,50 @@ export function mount(root, { store, send }) {
   const picture = (kind) =>
     tried(async () => {
       const place = document.querySelector(`[data-panel="${panel}"]`);
-      const title = `${panels.lastChild.selectedOptions[0]?.textContent ?? panel}, step ${store.lane(0)?.state?.step ?? 0}`;
+      const name = panels.lastChild.selectedOptions[0]?.textContent ?? panel;
+      const title = `${name}, step ${store.lane(0)?.state?.step ?? 0}`;
       const text = svgOf(place, title);
-      download(`${panel}.${kind}`, kind === "svg" ? new Blob([text], { type: "image/svg+xml" }) : await pngOf(text));
+      download(
+        `${panel}.${kind}`,
+        kind === "svg" ? new Blob([text], { type: "image/svg+xml" }) : await pngOf(text),
+      );
       tell(`Saved ${panel}.${kind}.`);
     });
   root.addEventListener("rg-open", () => {
     tell("");
-    const found = [...document.querySelectorAll("section[data-panel]")].filter((one) => drawn(one).length > 0);
-    const options = found.map((one) => [one.dataset.panel, document.getElementById(one.getAttribute("aria-labelledby"))?.textContent ?? one.dataset.panel]);
+    const found = [
+      ...document.querySelectorAll("section[data-panel]"),
+    ].filter((one) => drawn(one).length > 0);
+    const options = found.map((one) =>
+      [
+        one.dataset.panel,
+        document.getElementById(one.getAttribute("aria-labelledby"))?.textContent ?? one.dataset.panel,
+      ],
+    );
     if (!options.some(([name]) => name === panel)) panel = options[0]?.[0] ?? panel;
-    panels.lastChild.replaceChildren(...options.map(([name, title]) => make("option", { value: name }, title)));
+    panels.lastChild.replaceChildren(
+      ...options.map(([name, title]) => make("option", { value: name }, title)),
+    );
     panels.lastChild.value = panel;
   });
 
   const load = tried(async (file) => {
-    if (file.size > 700_000) throw new Error(`${file.name} has ${file.size} bytes; at most 700 000 can be loaded here.`);
+    if (file.size > 700_000) throw new Error(
+      `${file.name} has ${file.size} bytes; at most 700 000 can be loaded here.`,
+    );
     const json = /\.json$/i.test(file.name);
     if (json) await send("load", { kind: "config", text: await file.text() });
     else await send("load", { kind: "model", base64: await base64Of(file) });
     tell(`Loaded ${file.name}.`);
   });
-  const input = make("input", { type: "file", accept: ".json,.safetensors", onchange: () => input.files[0] && load(input.files[0]).then(() => (input.value = "")) });
+  const input = make(
+    "input",
+    {
+      type: "file",
+      accept: ".json,.safetensors",
+      onchange: () => input.files[0] && load(input.files[0]).then(() => (input.value = "")),
+    },
+  );
   root.addEventListener("dragover", (event) => event.preventDefault());
   root.addEventListener("drop", (event) => {
     event.preventDefault();
@@ -76,16 +98,37 @@ export function mount(root, { store, send }) {
     make("h3", {}, "Pictures"),
     make("div", { class: "rg-row" }, panels, button("PNG", picture("png")), button("SVG", picture("svg"))),
     make("h3", {}, "Load"),
-    make("label", { class: "rg-file" }, make("span", {}, "Settings (.json) or a model (.safetensors) of the same shape"), input),
+    make(
+      "label",
+      { class: "rg-file" },
+      make("span", {}, "Settings (.json) or a model (.safetensors) of the same shape"),
+      input,
+    ),
     make("h3", {}, "Link"),
-    make("p", { class: "rg-soft" }, "The address of this page holds the settings, not the key of this session: put what stands after # behind the address of another session."),
-    make("div", { class: "rg-row" }, button("Copy the settings as a link", (event) => copy(`${location.pathname}#${store.lane(0) ? addressOf(store.lane(0).spec.config) : ""}`, event.currentTarget))),
+    make(
+      "p",
+      { class: "rg-soft" },
+      "The address of this page holds the settings, not the key of this session: put what stands after # " +
+        "behind the address of another session.",
+    ),
+    make(
+      "div",
+      { class: "rg-row" },
+      button(
+        "Copy the settings as a link",
+        (event) => copy(
+          `${location.pathname}#${store.lane(0) ? addressOf(store.lane(0).spec.config) : ""}`,
+          event.currentTarget,
+        ),
+      ),
+    ),
     said,
   );
   followAddress({ store, send });
 }
 
-/** The address says the settings; settings in an address are used when the page opens, or when it is edited. */
+/** The address says the settings; settings in an address are used when the page opens, or when
+    it is edited. */
 function followAddress({ store, send }) {
   let asked = location.hash;
   const use = () => {
@@ -102,13 +145,19 @@ function followAddress({ store, send }) {
   store.on("spec", (spec) => {
     if (spec.lane !== 0) return;
     if (asked && use()) return;
-    history.replaceState(history.state, "", `${location.pathname}${location.search}#${addressOf(spec.config)}`);
+    history.replaceState(
+      history.state,
+      "",
+      `${location.pathname}${location.search}#${addressOf(spec.config)}`,
+    );
   });
 }
 
 async function base64Of(file) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   let text = "";
-  for (let k = 0; k < bytes.length; k += 0x8000) text += String.fromCharCode(...bytes.subarray(k, k + 0x8000));
+  for (let k = 0; k < bytes.length; k += 0x8000) {
+    text += String.fromCharCode(...bytes.subarray(k, k + 0x8000));
+  }
   return btoa(text);
 }

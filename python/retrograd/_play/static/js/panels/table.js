@@ -23,9 +23,15 @@ export function mount(root, { store, send }) {
 
   const refresh = whileSeen(body, 500, async () => {
     const layers = store.lane(0)?.spec?.layers ?? [];
-    const found = await Promise.all([0, ...layers.map((_, k) => k + 1)].map((layer) => send("table", { layer })));
+    const found = await Promise.all(
+      [0, ...layers.map((_, k) => k + 1)].map((layer) => send("table", { layer })),
+    );
     const state = store.lane(0)?.state;
-    setText(where, `${momentOf(state)}. z, a and δ are of one sample: x = (${state.focus.x}), y = ${state.focus.y}; ∂L/∂w is the mean over the batch.`);
+    setText(
+      where,
+      `${momentOf(state)}. z, a and δ are of one sample: x = (${state.focus.x}), y = ${state.focus.y}; ` +
+        "∂L/∂w is the mean over the batch.",
+    );
     found.forEach((table, layer) => fill(tables, layer, titleOf(layer, layers), table));
     while (tables.children.length > found.length) tables.lastChild.remove();
   });
@@ -33,7 +39,8 @@ export function mount(root, { store, send }) {
   root.addEventListener("rg-open", refresh);
 }
 
-const titleOf = (layer, layers) => (layer === 0 ? "Input" : `Layer ${layer}, ${layers[layer - 1].activation}`);
+const titleOf = (layer, layers) =>
+  layer === 0 ? "Input" : `Layer ${layer}, ${layers[layer - 1].activation}`;
 
 export function momentOf(state) {
   if (!state) return "";
@@ -62,8 +69,18 @@ function fill(tables, layer, title, { columns, rows }) {
         "table",
         {},
         make("caption", {}, title),
-        make("thead", {}, make("tr", {}, ...columns.map((name) => make("th", { scope: "col" }, headOf(name))))),
-        make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((_, k) => (k ? make("td") : make("th", { scope: "row" })))))),
+        make(
+          "thead",
+          {},
+          make("tr", {}, ...columns.map((name) => make("th", { scope: "col" }, headOf(name)))),
+        ),
+        make(
+          "tbody",
+          {},
+          ...rows.map((row) =>
+            make("tr", {}, ...row.map((_, k) => (k ? make("td") : make("th", { scope: "row" })))),
+          ),
+        ),
       ),
     );
     if (box) box.replaceWith(made);
@@ -71,10 +88,17 @@ function fill(tables, layer, title, { columns, rows }) {
     box = made;
   }
   const cells = box.querySelectorAll("tbody tr");
-  rows.forEach((row, i) => row.forEach((text, k) => setText(cells[i].children[k], k ? text : String(Number(text) + 1))));
+  rows.forEach((row, i) =>
+    row.forEach((text, k) => setText(cells[i].children[k], k ? text : String(Number(text) + 1))),
+  );
 }
 
 const tabbed = (tables) =>
   [...tables.querySelectorAll("table")]
-    .map((table) => [table.caption.textContent, ...[...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent).join("\t"))].join("\n"))
+    .map((table) =>
+      [
+        table.caption.textContent,
+        ...[...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent).join("\t")),
+      ].join("\n"),
+    )
     .join("\n\n");

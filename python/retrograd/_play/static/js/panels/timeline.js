@@ -5,7 +5,10 @@ import { bodyOf, make, setAttribute, setProperty, setText } from "../elements.js
 /** @param {HTMLElement} root @param {{store: import("../store.js").Store, send: Function}} context */
 export function mount(root, { store, send }) {
   const body = bodyOf(root);
-  const slider = make("input", { type: "range", class: "rg-slider", "aria-label": "Step", min: 0, max: 0, step: 1, value: 0 });
+  const slider = make(
+    "input",
+    { type: "range", class: "rg-slider", "aria-label": "Step", min: 0, max: 0, step: 1, value: 0 },
+  );
   const marks = make("div", { class: "rg-marks", "aria-hidden": "true" });
   const events = make("select", { class: "rg-events", "aria-label": "What happened, and at which step" });
   const text = make("span", { class: "rg-soft rg-timeline-text" });
@@ -54,7 +57,11 @@ export function mount(root, { store, send }) {
     setAttribute(slider, "min", first);
     setAttribute(slider, "max", Math.max(last, first));
     slider.disabled = last === first;
-    setAttribute(slider, "title", `${count} states are kept, from step ${first} to ${last}; steps between them are computed again`);
+    setAttribute(
+      slider,
+      "title",
+      `${count} states are kept, from step ${first} to ${last}; steps between them are computed again`,
+    );
     if (!busy && slider.value !== String(state.step)) slider.value = String(state.step);
     setProperty(slider, "--share", last > first ? ((state.step - first) / (last - first)).toFixed(4) : 0);
     if (!busy) told(state.step);
@@ -62,7 +69,9 @@ export function mount(root, { store, send }) {
   }
 
   function show(first, last) {
-    const found = (store.lane(0)?.curve.events ?? []).filter(({ kind, step }) => kind !== "epoch" && step >= first && step <= last).slice(-60);
+    const found = (store.lane(0)?.curve.events ?? []).filter(({ kind, step }) =>
+      kind !== "epoch" && step >= first && step <= last,
+    ).slice(-60);
     const key = JSON.stringify([first, last, found]);
     if (key === shown) return;
     shown = key;
@@ -74,8 +83,13 @@ export function mount(root, { store, send }) {
       }),
     );
     events.hidden = found.length === 0;
-    const options = found.map(({ kind, step, text: words }) => make("option", { value: step }, `step ${step}: ${kind}${words ? `, ${words}` : ""}`.slice(0, 90)));
-    events.replaceChildren(make("option", { value: "" }, `${found.length} event${found.length === 1 ? "" : "s"}`), ...options.reverse());
+    const options = found.map(({ kind, step, text: words }) =>
+      make("option", { value: step }, `step ${step}: ${kind}${words ? `, ${words}` : ""}`.slice(0, 90)),
+    );
+    events.replaceChildren(
+      make("option", { value: "" }, `${found.length} event${found.length === 1 ? "" : "s"}`),
+      ...options.reverse(),
+    );
     events.value = "";
   }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from retrograd._play.config import Config
 from retrograd._play.lessons import LESSONS
 from retrograd._play.run import Run
+from retrograd._play.session import Session
 from retrograd._play.verdicts import verdict
 from retrograd._play.views import Views
 
@@ -203,3 +205,12 @@ def test_what_goes_wrong_is_told_with_numbers_and_a_remedy(
 def test_spiral() -> None:
     assert 0.65 < Watched("spiral").at(800)["accuracy"] < 0.85
     assert Watched("spiral", "16 units in each layer").at(800)["accuracy"] > 0.98
+
+
+def test_a_lesson_ends_the_second_run_and_says_so() -> None:
+    session = Session()
+    session.handle(json.dumps({"t": "cmd", "id": 1, "lane": 0, "op": "fork", "args": {}}))
+    question = {"t": "cmd", "id": 2, "lane": 0, "op": "lesson", "args": {"id": "symmetry"}}
+    replies = [json.loads(reply) for reply in session.handle(json.dumps(question))]
+    assert [reply["kind"] for reply in replies if reply["t"] == "event"].count("dropped") == 1
+    assert len(session.runs) == 1

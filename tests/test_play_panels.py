@@ -6,7 +6,6 @@ Without a browser these tests skip, on a machine of one's own; where CI is set t
 from __future__ import annotations
 
 import math
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,30 +20,10 @@ pytest.importorskip("websockets")
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("retrograd._explain")
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from retrograd._play.config import Config
 from retrograd._play.server import Server
 from retrograd._play.session import Session
-
-ARGUMENTS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    names = (os.environ.get("PLAY_CHROMIUM"), "/usr/bin/chromium", "/usr/bin/google-chrome")
-    found = next((name for name in names if name and shutil.which(name)), None)
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("no browser: set PLAY_CHROMIUM")
-        pytest.skip("no browser; PLAY_CHROMIUM may name one")
-    with sync_playwright() as tool:
-        one = tool.chromium.launch(executable_path=found, args=ARGUMENTS)
-        yield one
-        one.close()
 
 
 class Play:
@@ -93,7 +72,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Play]]:
             accept_downloads=True,
             permissions=["clipboard-read", "clipboard-write"],
         )
-        context.set_default_timeout(5000)
+        context.set_default_timeout(15_000)
         wrong: list[Any] = []
         begun.append((server, context, wrong))
         base = server.url.partition("#")[0]

@@ -163,8 +163,6 @@ def test_a_recording_has_the_frames_of_the_run() -> None:
         np.testing.assert_array_equal(frame.tensors[key], tensor)
     assert any(json.loads(text).get("step") == 30 for text in last["texts"])
     curve = next(m for m in map(json.loads, recording["open"]) if m["t"] == "curve")
-    assert curve["loss"] == [
-        list(pair) for pair in zip(page.run.losses.steps, page.run.losses.values, strict=True)
-    ]
+    assert [step for step, _ in curve["loss"]] == list(page.run.losses.steps)
     assert {step for step, _ in curve["test_loss"]} >= {0, 5, 10, 15, 20, 25, 30}
     json.dumps(recording)

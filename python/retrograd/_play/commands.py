@@ -545,13 +545,12 @@ def do_lesson(session: Session, lane: int, id: str, cure: int | None) -> Answer:
         config = config.changed(lesson.cures[cure][1])
     session.pause()
     session.draft = None
-    if len(session.runs) > 1:
-        del session.runs[1], session.views[1]
-        session.watched[1] = []
+    dropped = do_drop(session, 0)[1] if len(session.runs) > 1 else []
     session.runs[0].rebuild(config)
     session.views[0].renew()
     if lesson.fork:
         do_fork(session, 0)
         session.runs[1].set(lesson.fork)
     session.lesson = lesson.to_dict(id) | {"cure": cure}
-    return _changed(session, {"lesson": session.lesson}, spec=True)
+    result, replies = _changed(session, {"lesson": session.lesson}, spec=True)
+    return result, [*dropped, *replies]

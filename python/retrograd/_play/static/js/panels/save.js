@@ -145,11 +145,9 @@ function followAddress({ store, send }) {
   store.on("spec", (spec) => {
     if (spec.lane !== 0) return;
     if (asked && use()) return;
-    history.replaceState(
-      history.state,
-      "",
-      `${location.pathname}${location.search}#${addressOf(spec.config)}`,
-    );
+    if (location.protocol === "about:") return; // inside a notebook's frame there is no address
+    const address = `${location.pathname}${location.search}#${addressOf(spec.config)}`;
+    history.replaceState(history.state, "", address);
   });
 }
 

@@ -33,7 +33,9 @@ class Conversation:
     """A page without a page: it greets, and answers are found by the number of the question."""
 
     def __init__(self, url: str) -> None:
-        address, token = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/#t=(\S+)", url).groups()  # type: ignore[union-attr]
+        found = re.fullmatch(r"(http://[\d.:]+)/#t=(\S+)", url)
+        assert found is not None, url
+        address, token = found.groups()
         self.stack = contextlib.ExitStack()
         self.socket = self.stack.enter_context(connect(f"{address.replace('http', 'ws')}/ws", origin=address))
         self.socket.send(json.dumps({"t": "auth", "v": 1, "token": token}))

@@ -97,7 +97,7 @@ from retrograd.optim import (
 from retrograd.trainer import Trainer
 
 if TYPE_CHECKING:
-    from retrograd import cli, datasets, plot
+    from retrograd import cli, datasets, plot, sklearn
     from retrograd._check import check_gradients
     from retrograd._cost import cost
     from retrograd._diagnose import diagnose
@@ -193,6 +193,7 @@ __all__ = [
     "optim",
     "plot",
     "schedules",
+    "sklearn",
     "stop",
     "what_if",
 ]
@@ -209,6 +210,7 @@ _LAZY = {
     "diagnose": ("retrograd._diagnose", "diagnose"),
     "explain": ("retrograd._explain", "explain"),
     "plot": ("retrograd.plot", ""),
+    "sklearn": ("retrograd.sklearn", ""),
     "what_if": ("retrograd._what_if", "what_if"),
 }
 

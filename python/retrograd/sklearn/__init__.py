@@ -32,8 +32,7 @@ def __getattr__(name: str) -> Any:
         module = import_module(f"retrograd.sklearn.{_PLACES[name]}")
     except ImportError as error:
         raise ArgumentError(
-            f'rg.sklearn.{name} needs scikit-learn 1.6 or newer; install it by pip install "retrograd[sklearn]" '
-            f"({error})"
+            f'rg.sklearn.{name} needs scikit-learn 1.6 or newer; pip install "retrograd[sklearn]" ({error})'
         ) from error
     value = getattr(module, name)
     globals()[name] = value

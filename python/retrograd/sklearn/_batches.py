@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils import shuffle as shuffled
 
 from retrograd._feed import ArrayFeed, Pass, Watch
 from retrograd.errors import ArgumentError
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 def dense(x: Any) -> Array:
     """A sparse matrix as an array; an array as it is."""
-    return x.toarray() if hasattr(x, "toarray") else x
+    found: Array = x.toarray() if hasattr(x, "toarray") else x
+    return found
 
 
 class Batches:
@@ -60,21 +61,19 @@ class Batches:
 
     def train(self, core: Core, watch: Watch) -> Pass | None:
         """One epoch; None where it was broken off."""
-        if self._random is not None:
-            self._order = shuffled(self._order, random_state=self._random)
+        if self._random is not None and self._order is not None:
+            # the draws of sklearn.utils.shuffle, whose checks would take as long as a batch
+            places = np.arange(len(self._order))
+            self._random.shuffle(places)
+            self._order = self._order[places]
         if watch.collect:
             raise ArgumentError(
-                "callbacks: a rule that looks at the outputs of every sample (ErrorBelow) is not for estimators; "
+                "callbacks: ErrorBelow looks at the outputs of every sample, which estimators do not keep; "
                 "use rg.stop.LossBelow"
             )
         after = self._after(core, watch)
-        total, first = _Total(), 0
-        bounds = self._bounds()
-        while self._within and first + 1 < len(bounds) and bounds[first + 1] - bounds[first] == self._batch_size:
-            first += 1
-        if first and self._trainer.alpha == 0.0 and first + 2 == len(bounds):
-            first += 1  # without a penalty the rest is like any other batch
-        before = core.epoch
+        total, before, bounds = _Total(), core.epoch, self._bounds()
+        first = self._alike(bounds)
         if first:
             rows = bounds[first]
             order = np.arange(rows) if self._order is None else self._order[:rows]
@@ -92,14 +91,24 @@ class Batches:
             )
             if core.epoch == before:
                 return None
-            total.add(result.samples, result.loss.mean, result.penalty, result.gradient_norm, result.iterations)
-        for begin, end in zip(bounds[first:], bounds[first + 1 :], strict=False):
+            mean, norm = result.loss.mean, result.gradient_norm
+            total.add(result.samples, mean, result.penalty, norm, result.iterations)
+        for begin, end in pairwise(bounds[first:]):
             if watch.stopped():
                 return None
-            self._one(core, slice(begin, end) if self._order is None else self._order[begin:end], total, after)
+            chosen = slice(begin, end) if self._order is None else self._order[begin:end]
+            self._one(core, chosen, total, after)
         if core.epoch == before:
             core.end_epoch()
         return total.means()
+
+    def _alike(self, bounds: list[int]) -> int:
+        """How many batches, from the first on, the core can do by itself."""
+        if not self._within:
+            return 0
+        if self._trainer.alpha == 0.0 and not self._trainer.normalises:
+            return len(bounds) - 1  # without a penalty the last, smaller batch is like any other
+        return sum(end - begin == self._batch_size for begin, end in pairwise(bounds))
 
     def _after(self, core: Core, watch: Watch) -> Callable[[int, float], bool] | None:
         """What is called after each update."""

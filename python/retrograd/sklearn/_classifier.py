@@ -31,14 +31,14 @@ def _has_probabilities(estimator: Any) -> bool:
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """A multi-layer perceptron that tells classes apart.
 
-    The arguments of ``sklearn.neural_network.MLPClassifier`` mean the same here, and the same ``random_state``
-    draws the same weights, the same split and the same order of rows. The rest is ours.
+    The arguments of ``sklearn.neural_network.MLPClassifier`` mean the same here, and the same
+    ``random_state`` draws the same weights, the same split and the same order of rows. The rest is ours.
 
     Parameters
     ----------
     hidden_layer_sizes, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, \
-    random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, validation_fraction, beta_1, beta_2, \
-    epsilon, n_iter_no_change
+    random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, validation_fraction, beta_1, \
+    beta_2, epsilon, n_iter_no_change
         As in scikit-learn.
     activation
         ``"identity"``, ``"logistic"`` or any activation of :mod:`retrograd.activations`, by name or as a
@@ -233,6 +233,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     # ------------------------------------------------------------------------------------ its own parts
 
+    classes_: Array
+    _multilabel: bool
+    _seen: Any  # how often each class was there, over all calls of partial_fit
+
     def _goal(self) -> Goal:
         return classes_goal(type(self).__name__, self.loss, len(self.classes_), self._multilabel)
 
@@ -253,13 +257,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         kind = type_of_target(y, input_name="y")
         if kind == "multiclass-multioutput":
             raise ArgumentError(
-                f"{type(self).__name__}: y has {y.shape[1]} columns of classes, expected one, or columns of 0 and "
-                "1; wrap it in sklearn.multioutput.MultiOutputClassifier"
+                f"{type(self).__name__}: y has {y.shape[1]} columns of classes, expected one, or columns of "
+                "0 and 1; wrap it in sklearn.multioutput.MultiOutputClassifier"
             )
         self._learn_classes(y, kind == "multilabel-indicator", reset, incremental, classes)
         return X, y
 
-    def _learn_classes(self, y: Array, multilabel: bool, reset: bool, incremental: bool, classes: Any) -> None:
+    def _learn_classes(
+        self, y: Array, multilabel: bool, reset: bool, incremental: bool, classes: Any
+    ) -> None:
         """What classes there are, or that y has no others."""
         who = type(self).__name__
         if reset:
@@ -275,8 +281,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         if multilabel != self._multilabel:
             raise ArgumentError(
-                f"{who}: y has {'several labels' if multilabel else 'one class'} a row, and before it was the "
-                "other way"
+                f"{who}: y has {'several labels' if multilabel else 'one class'} a row, and before it was "
+                "the other way"
             )
         if multilabel:
             if y.shape[1] != len(self.classes_):
@@ -309,7 +315,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _stratify(self, y: Array) -> Array | None:
         # with more than two classes scikit-learn's split is not stratified either
-        return self._codes(y) > 0 if len(self.classes_) <= 2 and not self._multilabel else None
+        return self._codes(y)[:, None] > 0 if len(self.classes_) <= 2 and not self._multilabel else None
 
     def _weigh(self, y: Array, weight: NDArray[np.float64] | None, incremental: bool) -> Any:
         if self.class_weight is None:
@@ -328,8 +334,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if self._multilabel:
             return (outputs > threshold).astype(int)
         if outputs.shape[1] > 1:
-            return self.classes_[np.minimum(outputs.argmax(axis=1), len(self.classes_) - 1)]
-        return self.classes_[(outputs[:, 0] > threshold).astype(int) * (len(self.classes_) > 1)]
+            codes = outputs.argmax(axis=1)
+        else:
+            codes = (outputs[:, 0] > threshold).astype(np.int64)
+        found: Array = self.classes_[
+            np.minimum(codes, len(self.classes_) - 1)
+        ]  # there may be one class alone
+        return found
 
     def _metric(self, y: Array, predicted: Array, sample_weight: Any = None) -> float:
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))

@@ -1,4 +1,4 @@
-"""What an estimator does after every epoch: its curves, the best so far, when to stop, scikit-learn's callbacks."""
+"""After every epoch of an estimator: its curves, the best so far, when to stop, scikit-learn's callbacks."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from retrograd._arguments import flag, integer, real, unknown
 from retrograd.data import sample_weights
-from retrograd.errors import ArgumentError, NonFiniteError, ShapeError
+from retrograd.errors import ArgumentError, NonFiniteError
 from retrograd.sklearn._batches import EstimatorTrainer, dense
 from retrograd.sklearn._course import Best, Course, Held
 from retrograd.sklearn._memory import Memory
@@ -22,7 +22,8 @@ from retrograd.sklearn._network import Hidden, Weights, coefs, intercepts, write
 from retrograd.sklearn._solver import solver_of
 
 try:  # scikit-learn 1.9
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import with_callbacks as with_callbacks
 except ImportError:
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
@@ -135,7 +136,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     @property
     def coefs_(self) -> Any:
-        """The weights of each layer, [inputs, units], as writable views. Set before ``fit``: where to begin."""
+        """Each layer's weights, [inputs, units], as writable views; set before ``fit``, where to begin."""
         return self._views("coefs")
 
     @coefs_.setter
@@ -144,7 +145,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     @property
     def intercepts_(self) -> Any:
-        """The biases of each layer, [units], as writable views. Set before ``fit``: where to begin."""
+        """Each layer's biases, [units], as writable views; set before ``fit``, where to begin."""
         return self._views("intercepts")
 
     @intercepts_.setter
@@ -207,15 +208,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         given = {"X": X, "y": y, "metadata": metadata}
         fresh = not hasattr(self, "model_") or not (self.warm_start or incremental)
         X, y = self._targets(X, y, fresh, incremental, classes)
-        weight = sample_weights(sample_weight, len(y))
+        weight = self._weights(sample_weight, len(y))
         random = check_random_state(self.random_state)
         goal = self._goal()
         if fresh:
             self._begin(hidden, goal, X.dtype, random)
         elif hidden.sizes != self._hidden_sizes:
             raise ArgumentError(
-                f"{who}: the network has hidden layers of {self._hidden_sizes}, and hidden_layer_sizes is now "
-                f"{hidden.sizes}; keep it, or fit anew with warm_start=False"
+                f"{who}: the network has hidden layers of {self._hidden_sizes}, and hidden_layer_sizes is "
+                f"now {hidden.sizes}; keep it, or fit anew with warm_start=False"
             )
         if self.early_stopping and self._best is None:
             self._best = Best(self.model_)
@@ -237,10 +238,16 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self.converged_ = False
         self._train(trainer, course, (X, targets, weight), rows, held, incremental)
         if context is not None:
-            context.call_on_fit_task_end(
-                estimator=self, **given, reconstruction_attributes=self._as_fitted
-            )
+            context.call_on_fit_task_end(estimator=self, **given, reconstruction_attributes=self._as_fitted)
         return self
+
+    def _weights(self, given: Any, rows: int, name: str = "sample_weight") -> NDArray[np.float64] | None:
+        if given is not None and not np.asarray(given).any():
+            raise ArgumentError(
+                f"{type(self).__name__}: {name}: every weight is zero, so no row counts; leave the weights "
+                "out or give some rows a weight above 0"
+            )
+        return sample_weights(given, rows, name)
 
     def _batch_rows(self, n: int) -> int:
         """The batch size."""
@@ -248,8 +255,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             return min(200, n)
         if self.batch_size > n:
             warnings.warn(
-                f"{type(self).__name__}: batch_size={self.batch_size} is more than the {n} rows to train on; all "
-                "of them are one batch",
+                f"{type(self).__name__}: batch_size={self.batch_size} is more than the {n} rows to train on; "
+                "all of them are one batch",
                 stacklevel=5,
             )
         return int(min(self.batch_size, n))
@@ -275,9 +282,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             )
             if len(aside) < 2:
                 raise ArgumentError(
-                    f"{type(self).__name__}: The validation set is too small: {self.validation_fraction:g} of "
-                    f"{len(y)} rows is {len(aside)}; expected at least 2; increase validation_fraction or pass "
-                    "validation_data=(X_valid, y_valid)"
+                    f"{type(self).__name__}: The validation set is too small: {self.validation_fraction:g} "
+                    f"of {len(y)} rows is {len(aside)}, expected at least 2; increase validation_fraction or "
+                    "pass validation_data=(X_valid, y_valid)"
                 )
             held = Held(
                 dense(X[aside]), self._encode(y[aside]), y[aside], None if weight is None else weight[aside]
@@ -297,7 +304,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             )
         X, y, weight = (*validation_data, None)[:3]
         X, y = self._targets(X, y, False, True, None)
-        weights = sample_weights(weight, len(y), "validation sample_weight")
+        weights = self._weights(weight, len(y), "validation sample_weight")
         return Held(dense(X), self._encode(y), y, weights)
 
     def _trainer_for(self, goal: Goal, batch_size: int, incremental: bool) -> EstimatorTrainer:
@@ -366,15 +373,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             self.n_iter_ += 1
             course.look(float("nan"))
             warnings.warn(
-                f"{type(self).__name__}: training diverged in epoch {self.n_iter_} ({error}); the best parameters "
-                "so far are restored",
+                f"{type(self).__name__}: training diverged in epoch {self.n_iter_} ({error}); the best "
+                "parameters so far are restored",
                 ConvergenceWarning,
                 stacklevel=5,
             )
             return
         raise ArgumentError(
-            "Solver produced non-finite parameter weights. The input data may contain large values and need to "
-            f"be preprocessed. ({error})"
+            "Solver produced non-finite parameter weights. The input data may contain large values and need "
+            f"to be preprocessed. ({error})"
         ) from error
 
     def _context(self) -> Any:

@@ -28,6 +28,8 @@ CLASSIC = {"linear", "sigmoid", "tanh", "relu"}
 
 def our_name(activation: Any) -> Any:
     """An activation as our layers take it."""
+    if activation is None:
+        return "linear"
     return NAMES.get(activation, activation) if isinstance(activation, str) else activation
 
 
@@ -44,11 +46,13 @@ class Hidden:
         listed = list(sizes) if hasattr(sizes, "__iter__") and not isinstance(sizes, str) else [sizes]
         self.sizes = [integer(f"{who}: hidden_layer_sizes", size) for size in listed]
         self.activations = [our_name(one) for one in self._each(who, "activation", activation)]
-        for one in [*self.activations, *([] if isinstance(activation, list | tuple) else [our_name(activation)])]:
+        self._last = "linear" if isinstance(activation, list | tuple) else our_name(activation)
+        for one in [*self.activations, self._last]:
             activations.resolve(who, one)
-        self.dropout = [real(f"{who}: dropout", p, 0.0, below=1.0) for p in self._each(who, "dropout", dropout)]
-        self.batch_norm = [flag(f"{who}: batch_norm", one) for one in self._each(who, "batch_norm", batch_norm)]
-        self._last = our_name(activation) if not isinstance(activation, list | tuple) else "linear"
+        rates = self._each(who, "dropout", dropout)
+        self.dropout = [real(f"{who}: dropout", rate, 0.0, below=1.0) for rate in rates]
+        norms = self._each(who, "batch_norm", batch_norm)
+        self.batch_norm = [flag(f"{who}: batch_norm", one) for one in norms]
 
     def _each(self, who: str, what: str, given: Any) -> list[Any]:
         if not isinstance(given, list | tuple | np.ndarray):
@@ -63,8 +67,7 @@ class Hidden:
     @property
     def random(self) -> bool:
         """Whether a seed is needed besides scikit-learn's own draws of the weights."""
-        ours = any(isinstance(one, str) and one not in CLASSIC or callable(one) for one in self.activations)
-        return ours or any(self.dropout)
+        return any(self.dropout) or any(one not in CLASSIC for one in self.activations)
 
     def build(self, inputs: int, outputs: int, last: str, dtype: DTypeLike, seed: int) -> Model:
         """The network, with our own initial weights; its dense layers are dense_0, dense_1, ..."""
@@ -221,5 +224,3 @@ def numbers_goal(who: str, loss: Any, outputs: int) -> Goal:
         getattr(found, "link", ""), ("linear", "identity")
     )
     return Goal(found, outputs, output, shown)
-
-

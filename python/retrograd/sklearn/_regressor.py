@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class MLPRegressor(RegressorMixin, BaseMLP):
     """A multi-layer perceptron that predicts numbers.
 
-    The arguments of ``sklearn.neural_network.MLPRegressor`` mean the same here, and the same ``random_state``
-    draws the same weights, the same split and the same order of rows. The rest is ours, and is explained at
-    :class:`retrograd.sklearn.MLPClassifier`.
+    The arguments of ``sklearn.neural_network.MLPRegressor`` mean the same here, and the same
+    ``random_state`` draws the same weights, the same split and the same order of rows. The rest is ours, and
+    is explained at :class:`retrograd.sklearn.MLPClassifier`.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Attributes
     ----------
-    coefs_, intercepts_, loss_, loss_curve_, best_loss_, n_iter_, t_, n_layers_, n_outputs_, out_activation_, \
-    n_features_in_, feature_names_in_, validation_scores_, best_validation_score_, validation_loss_curve_, \
-    converged_, model_, history_
+    coefs_, intercepts_, loss_, loss_curve_, best_loss_, n_iter_, t_, n_layers_, n_outputs_, \
+    out_activation_, n_features_in_, feature_names_in_, validation_scores_, best_validation_score_, \
+    validation_loss_curve_, converged_, model_, history_
         As for the classifier.
     """
 
@@ -194,7 +194,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         if self.out_activation_ == "exp" and (targets < 0).any():
             raise ArgumentError(
-                f"{type(self).__name__}: y has {targets.min():g}, but loss='poisson' is for counts of at least 0"
+                f"{type(self).__name__}: y has {targets.min():g}, but loss='poisson' expects at least 0"
             )
         return targets
 

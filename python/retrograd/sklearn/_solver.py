@@ -52,7 +52,7 @@ class Solver:
 
 
 class SGD(Solver):
-    """v = momentum v - lr g, w += v (or Nesterov's look ahead), with the three ways of scikit-learn's rate."""
+    """v = momentum v - lr g, w += v (or Nesterov's look ahead), with scikit-learn's three kinds of rate."""
 
     def __init__(self, schedule: str, lr: float, power_t: float, momentum: float, nesterov: bool) -> None:
         super().__init__(optim.SGD(lr, momentum, nesterov=nesterov and momentum > 0))
@@ -84,7 +84,7 @@ class SGD(Solver):
 
 
 class Adam(Solver):
-    """w -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon): epsilon is added before v is corrected
+    """w -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon): v is corrected beside epsilon
 
     The second form of Kingma and Ba (2015, end of section 2). Ours corrects v first, as PyTorch does; so the
     trainer counts from where its corrections have become 1, and they enter by the rate instead.

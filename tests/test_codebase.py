@@ -83,6 +83,9 @@ BACKWARDS = {
     ("trainer", "_trace"): "trainer.trace is asked for now and then, and its module knows trainers",
 }
 
+# Modules that are there for another package: they are imported with the first of their members, and it with them.
+GUESTS = {"sklearn": {"sklearn"}}
+
 # Files of more than LINES lines.
 LONG = {
     "cpp/src/io/json.cpp": "one strict parser and writer; half of it is error texts",
@@ -462,7 +465,8 @@ def test_only_numpy_is_imported_at_the_top() -> None:
                 names = [node.module or ""]
             for name in names:
                 top = name.split(".")[0]
-                if top not in sys.stdlib_module_names | {"numpy", "retrograd"}:
+                guests = GUESTS.get(module_of(path), set()) if path.stem != "__init__" else set()
+                if top not in sys.stdlib_module_names | {"numpy", "retrograd"} | guests:
                     found.append(f"{name_of(path)}:{node.lineno}: {name}")
     assert_none(found, "other packages are imported inside the function that needs them")
 

@@ -221,9 +221,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def predict_proba(self, X: Any) -> Array:
         """The probability of each class, [rows, classes], in the order of ``classes_``."""
         outputs = self._checked_outputs(X)
-        if outputs.shape[1] > 1:
-            return outputs
-        return np.hstack([1.0 - outputs, outputs])
+        if outputs.shape[1] == 1:
+            return np.hstack([1.0 - outputs, outputs])
+        if self.out_activation_ == "logistic" and not self._multilabel:  # each class against the others
+            outputs = outputs / np.maximum(outputs.sum(axis=1, keepdims=True), np.finfo(outputs.dtype).tiny)
+        return outputs
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X: Any) -> Array:

@@ -119,14 +119,12 @@ class Course(Callback):
         score = self._score(loss)
         estimator.validation_scores_.append(score)
         self._show(f"Validation score: {score:f}")
-        if not estimator.early_stopping:
-            if not score <= estimator.best_validation_score_:
-                estimator.best_validation_score_ = score
-            return
-        self._count(score, estimator.best_validation_score_)
+        if estimator.early_stopping:
+            self._count(score, estimator.best_validation_score_)
         if score > estimator.best_validation_score_:
             estimator.best_validation_score_ = score
-            estimator._best = Best(estimator.model_)
+            if estimator.early_stopping:
+                estimator._best = Best(estimator.model_)
 
     def _count(self, value: float, best: float) -> None:
         """Epochs that were not better than the best by tol; larger is better."""

@@ -371,6 +371,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """A step that would have made numbers infinite: with early stopping the best ones stand."""
         if self.early_stopping and self._best is not None:
             self.n_iter_ += 1
+            self.loss_curve_.append(float("nan"))
             course.look(float("nan"))
             warnings.warn(
                 f"{type(self).__name__}: training diverged in epoch {self.n_iter_} ({error}); the best "

@@ -103,11 +103,11 @@ class Adam(Solver):
 
     def before(self, core: Core) -> Callable[[int, float], None] | None:
         def change(iteration: int, loss: float) -> None:
-            self.learning_rate = self._rate(iteration - self.first_iteration + 1)
-            core.set_lr(self.learning_rate)
+            self.learning_rate = core.lr  # of the step just made
+            core.set_lr(self._rate(iteration - self.first_iteration + 1))
 
         change(core.iteration, 0.0)
-        return None if self.learning_rate == self._first else change
+        return None if core.lr == self._first else change
 
 
 def solver_of(estimator: Any) -> Solver:

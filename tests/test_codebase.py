@@ -83,7 +83,7 @@ BACKWARDS = {
     ("trainer", "_trace"): "trainer.trace is asked for now and then, and its module knows trainers",
 }
 
-# Modules that are there for another package: they are imported with the first of their members, and it with them.
+# Modules made for another package, and imported only with the first of their members.
 GUESTS = {"sklearn": {"sklearn"}}
 
 # Files of more than LINES lines.

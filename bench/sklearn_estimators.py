@@ -1,8 +1,8 @@
 """rg.sklearn beside scikit-learn's multi-layer perceptron at equal settings: scores and time.
 
 ``python -m bench.sklearn_estimators`` from the root of the repository. One thread each, both in this process
-and in turn, five seeds: of the split, the weights and the order of rows. Inputs are scaled; everything else is as
-scikit-learn has it by default. Seconds are those of the processor, so that other programs do not enter.
+and in turn, five seeds: of the split, the weights and the order of rows. Inputs are scaled; everything else
+is as scikit-learn has it by default. Seconds are those of the processor, so that other programs do not enter.
 California housing is read from the folder RETROGRAD_DATA, and left out without it.
 """
 
@@ -81,8 +81,8 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     print(
-        "| data | dtype | score, retrograd | score, scikit-learn | seconds, retrograd | seconds, scikit-learn "
-        "| ratio |"
+        "| data | dtype | score, retrograd | score, scikit-learn | seconds, retrograd | seconds, scikit-learn"
+        " | ratio |"
     )
     print("|---|---|---|---|---|---|---|")
     with threadpool_limits(1):

@@ -396,6 +396,18 @@ def test_divergence_is_said() -> None:
     assert np.isfinite(model.predict(X)).all()
 
 
+def test_ctrl_c_keeps_what_was_learned() -> None:
+    def interrupt(trainer: rg.Trainer, logs: dict[str, Any]) -> None:
+        if trainer.epoch == 3:
+            raise KeyboardInterrupt
+
+    model = Classifier((4,), callbacks=rg.callbacks.LambdaCallback(on_epoch_end=interrupt), random_state=0)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model.fit(X, Y)
+    assert len(model.loss_curve_) == model.n_iter_ == 3
+    same_bits(model, Classifier((4,), max_iter=3, random_state=0).fit(X, Y))
+
+
 def test_it_prints_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
     Classifier((3,), max_iter=2, random_state=0).fit(X, Y)
     assert capsys.readouterr() == ("", "")

@@ -230,6 +230,9 @@ def test_early_stopping_by_a_scorer() -> None:
         roc_auc_score(BINARY[:100], model.predict_proba(X[:100])[:, 1]), abs=1e-12
     )
     assert len(model.validation_scores_) == model.n_iter_
+    pandas = pytest.importorskip("pandas")
+    model.fit(pandas.DataFrame(X).add_prefix("pixel"), BINARY)
+    assert len(model.feature_names_in_) == 64
 
 
 def test_a_loop_of_partial_fit_is_a_fit_with_early_stopping() -> None:
@@ -402,7 +405,7 @@ def test_ctrl_c_keeps_what_was_learned() -> None:
             raise KeyboardInterrupt
 
     model = Classifier((4,), callbacks=rg.callbacks.LambdaCallback(on_epoch_end=interrupt), random_state=0)
-    with pytest.warns(UserWarning, match="Training interrupted by user"):
+    with pytest.warns(UserWarning, match="interrupted in epoch 4; the weights of the last"):
         model.fit(X, Y)
     assert len(model.loss_curve_) == model.n_iter_ == 3
     same_bits(model, Classifier((4,), max_iter=3, random_state=0).fit(X, Y))
@@ -413,6 +416,11 @@ def test_it_prints_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
     model = Classifier((3,), max_iter=2, random_state=0, verbose=True).fit(X, Y)
     assert capsys.readouterr().out.splitlines()[1] == f"Iteration 2, loss = {model.loss_:.8f}"
+    model.set_params(solver="sgd", learning_rate="adaptive", tol=9.0, n_iter_no_change=1, max_iter=4).fit(
+        X, Y
+    )
+    last = capsys.readouterr().out.splitlines()[-2]
+    assert last == "the loss has not become better by tol=9 for 2 epochs: the learning rate is now 0.0002"
 
 
 def test_unfinished_training_is_said() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,10 +98,10 @@ class Course(Callback):
             estimator.best_loss_ = min(estimator.best_loss_, estimator.loss_)
         self._solver.epoch_ends(trainer, estimator.t_)
         if estimator._no_improvement_count > estimator.n_iter_no_change:
-            what = "Validation score" if estimator.early_stopping else "Training loss"
+            what = "validation score" if estimator.early_stopping else "loss"
             message = (
-                f"{what} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change} "
-                "consecutive epochs."
+                f"the {what} has not become better by tol={estimator.tol:g} for "
+                f"{estimator._no_improvement_count} epochs"
             )
             if self._solver.stops(trainer, message, self._show):
                 estimator.converged_ = True
@@ -140,7 +141,9 @@ class Course(Callback):
         if estimator.scoring is not None:
             scorer = get_scorer(estimator.scoring)
             weights = {} if held.weight is None else {"sample_weight": held.weight}
-            return float(scorer(estimator, held.x, held.y, **weights))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "X does not have valid feature names")  # they were checked
+                return float(scorer(estimator, held.x, held.y, **weights))
         outputs = estimator._outputs(held.x)
         if not np.isfinite(outputs).all():
             return float("nan")

@@ -356,7 +356,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         except NonFiniteError as error:
             self._diverged(course, error)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            warnings.warn(
+                f"{type(self).__name__}: interrupted in epoch {self.n_iter_ + 1}; the weights of the last "
+                "complete step stand",
+                stacklevel=5,
+            )
         if finished and not incremental:
             warnings.warn(
                 f"{type(self).__name__}: all {self.max_iter} epochs (max_iter) are done and training has not "
@@ -380,6 +384,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 stacklevel=5,
             )
             return
+        # in the words that scikit-learn's users look for
         raise ArgumentError(
             "Solver produced non-finite parameter weights. The input data may contain large values and need "
             f"to be preprocessed. ({error})"

@@ -47,7 +47,7 @@ class Solver:
 
     def stops(self, trainer: Trainer, message: str, show: Callable[[str], None]) -> bool:
         """Whether to stop, where nothing has become better for too long."""
-        show(f"{message} Stopping.")
+        show(f"{message}: done")
         return True
 
 
@@ -69,10 +69,10 @@ class SGD(Solver):
         if self.schedule != "adaptive":
             return super().stops(trainer, message, show)
         if self.learning_rate <= _SMALLEST:
-            show(f"{message} Learning rate too small. Stopping.")
+            show(f"{message}, and the learning rate is {self.learning_rate:g}: done")
             return True
         self._change(trainer, self.learning_rate / 5.0)
-        show(f"{message} Setting learning rate to {self.learning_rate:f}")
+        show(f"{message}: the learning rate is now {self.learning_rate:g}")
         return False
 
     def _change(self, trainer: Trainer, lr: float) -> None:

@@ -70,7 +70,7 @@ MODULES = [
     "_layout _drawing _symbolic",
     "_evaluation _explain _what_if _findings _diagnose _machine _cost",
     "plot",
-    "_play",
+    "_play sklearn",
     "__init__",
     "cli",
     "__main__",
@@ -82,6 +82,9 @@ BACKWARDS = {
     ("model", "_trace"): "net.trace makes a trainer, and a model cannot know trainers",
     ("trainer", "_trace"): "trainer.trace is asked for now and then, and its module knows trainers",
 }
+
+# Modules made for another package, and imported only with the first of their members.
+GUESTS = {"sklearn": {"sklearn"}}
 
 # Files of more than LINES lines.
 LONG = {
@@ -462,7 +465,8 @@ def test_only_numpy_is_imported_at_the_top() -> None:
                 names = [node.module or ""]
             for name in names:
                 top = name.split(".")[0]
-                if top not in sys.stdlib_module_names | {"numpy", "retrograd"}:
+                guests = GUESTS.get(module_of(path), set()) if path.stem != "__init__" else set()
+                if top not in sys.stdlib_module_names | {"numpy", "retrograd"} | guests:
                     found.append(f"{name_of(path)}:{node.lineno}: {name}")
     assert_none(found, "other packages are imported inside the function that needs them")
 

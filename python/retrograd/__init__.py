@@ -97,7 +97,7 @@ from retrograd.optim import (
 from retrograd.trainer import Trainer
 
 if TYPE_CHECKING:
-    from retrograd import cli, datasets, plot
+    from retrograd import cli, datasets, plot, sklearn
     from retrograd._check import check_gradients
     from retrograd._cost import cost
     from retrograd._diagnose import diagnose
@@ -195,6 +195,7 @@ __all__ = [
     "play",
     "plot",
     "schedules",
+    "sklearn",
     "stop",
     "what_if",
 ]
@@ -212,6 +213,7 @@ _LAZY = {
     "explain": ("retrograd._explain", "explain"),
     "play": ("retrograd._play", "play"),
     "plot": ("retrograd.plot", ""),
+    "sklearn": ("retrograd.sklearn", ""),
     "what_if": ("retrograd._what_if", "what_if"),
 }
 

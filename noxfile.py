@@ -176,6 +176,14 @@ def torch(session: nox.Session) -> None:
 
 
 @nox.session
+def sklearn(session: nox.Session) -> None:
+    """The estimators: scikit-learn's own checks and tests, and beside its MLP."""
+    session.install(".[test,sklearn]")
+    files = sorted(str(path) for path in Path("tests").glob("test_sklearn_*.py"))
+    session.run("pytest", *files, "tests/test_docs.py", *session.posargs)
+
+
+@nox.session
 def seeds(session: nox.Session) -> None:
     """The randomised tests with 20 seeds."""
     session.install(".[test]")

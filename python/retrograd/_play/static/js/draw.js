@@ -34,16 +34,6 @@ export function icon(name) {
   return svg("svg", { class: "rg-icon", "aria-hidden": "true", focusable: "false" }, [use]);
 }
 
-/** Write only what is another value: unchanged attributes cost nothing. */
-export function setAttribute(element, name, value) {
-  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
-}
-
-/** Write only another text. */
-export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
 /** A choice of few, as one group of radio buttons. @returns {{root: HTMLElement, set: (value: string) => void}} */
 export function segmented({ name, label, options, onChange }) {
   const inputs = new Map();

@@ -1,6 +1,7 @@
 // The neurons: groups of SVG that can be focused, with a value as fill and delta as ring.
 
-import { setAttribute, setText, svg } from "../draw.js";
+import { svg } from "../draw.js";
+import { setAttribute, setText } from "../elements.js";
 import { STRIP } from "./edges.js";
 
 const ICONS = { saturated: "S", dead: "∅", "not finite": "!" };

@@ -1,7 +1,8 @@
 // What stops the page or the run, with what can be done about it; and, in the footer, what goes wrong more
 // slowly.
 
-import { el, icon, setAttribute, setText } from "../draw.js";
+import { el, icon } from "../draw.js";
+import { setAttribute, setText } from "../elements.js";
 
 const WAIT = 3000; // milliseconds of connecting before the page wonders
 const SEEN = 6000; // milliseconds that a refusal stays

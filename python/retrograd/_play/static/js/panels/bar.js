@@ -1,6 +1,7 @@
 // What runs the training, and where it is: buttons, speed, the phases of a step, and the readings.
 
-import { el, icon, segmented, setAttribute, setText } from "../draw.js";
+import { el, icon, segmented } from "../draw.js";
+import { setAttribute, setText } from "../elements.js";
 
 const PHASES = ["Forward", "Loss", "Backward", "Update"];
 const SPEEDS = [

@@ -11,10 +11,9 @@ import {
   onSize,
   palette,
   segmented,
-  setAttribute,
-  setText,
   svg,
 } from "../draw.js";
+import { setAttribute, setText } from "../elements.js";
 import { contour } from "../geometry.js";
 import { layerName } from "../network/units.js";
 

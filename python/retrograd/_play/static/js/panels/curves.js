@@ -1,7 +1,8 @@
 // Loss and accuracy over the steps: of training and test, of one run or two, with what was done by hand as
 // ticks.
 
-import { el, fit, onceAFrame, onScheme, onSize, palette, setAttribute, setText } from "../draw.js";
+import { el, fit, onceAFrame, onScheme, onSize, palette } from "../draw.js";
+import { setAttribute, setText } from "../elements.js";
 import { logTicks, ticks } from "../scales.js";
 
 const LEFT = 44; // pixels for the labels of the axis

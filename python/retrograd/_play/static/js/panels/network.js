@@ -1,19 +1,7 @@
 // The network: edges on a canvas, neurons above it, what can be changed about layers, and the legend.
 
-import {
-  atMost,
-  el,
-  fit,
-  icon,
-  onceAFrame,
-  onScheme,
-  onSize,
-  palette,
-  segmented,
-  setAttribute,
-  setText,
-  svg,
-} from "../draw.js";
+import { atMost, el, fit, icon, onceAFrame, onScheme, onSize, palette, segmented, svg } from "../draw.js";
+import { setAttribute, setText } from "../elements.js";
 import { placeNetwork } from "../geometry.js";
 import { drawNetwork, edgeArrays, layEdges, matrixBox, STRIP } from "../network/edges.js";
 import { drawMaps } from "../network/maps.js";

@@ -1,7 +1,8 @@
 // Every setting of a run. The server alone judges a value: what it refuses is said next to the field, and
 // the last value that it took goes on.
 
-import { el, icon, setAttribute, setText } from "../draw.js";
+import { el, icon } from "../draw.js";
+import { setAttribute, setText } from "../elements.js";
 
 const GENERATED = ["xor", "circles", "moons", "spirals", "gaussians", "linear", "plane"];
 const BETAS = ["adam", "adamw", "nadam", "radam", "adamax", "lion"];

@@ -31,7 +31,12 @@ foreach(isa IN LISTS retrograd_isas)
                          -Wall -Wextra -Wpedantic -Wshadow -Wno-psabi
                          # a second copy of each loop for a stride of one would only be larger
                          $<$<CXX_COMPILER_ID:GNU>:-fno-version-loops-for-strides>
+                         # kernels throw nothing and call nothing that does
+                         -fno-asynchronous-unwind-tables -fno-unwind-tables
                          $<$<BOOL:${RETROGRAD_WERROR}>:-Werror> ${retrograd_${isa}_flags})
+  if(isa STREQUAL "baseline")  # of machines from before 2013: small rather than fast
+    target_compile_options(retrograd_kernels_${isa} PRIVATE -O2)
+  endif()
   set_target_properties(retrograd_kernels_${isa} PROPERTIES POSITION_INDEPENDENT_CODE ON
                         CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   list(APPEND retrograd_kernel_objects $<TARGET_OBJECTS:retrograd_kernels_${isa}>)

@@ -97,7 +97,7 @@ from retrograd.optim import (
 from retrograd.trainer import Trainer
 
 if TYPE_CHECKING:
-    from retrograd import cli, datasets, plot
+    from retrograd import cli, datasets, onnx, plot, torch
     from retrograd._check import check_gradients
     from retrograd._cost import cost
     from retrograd._diagnose import diagnose
@@ -189,11 +189,13 @@ __all__ = [
     "load",
     "losses",
     "metrics",
+    "onnx",
     "ops",
     "optim",
     "plot",
     "schedules",
     "stop",
+    "torch",
     "what_if",
 ]
 
@@ -208,7 +210,9 @@ _LAZY = {
     "datasets": ("retrograd.datasets", ""),
     "diagnose": ("retrograd._diagnose", "diagnose"),
     "explain": ("retrograd._explain", "explain"),
+    "onnx": ("retrograd.onnx", ""),
     "plot": ("retrograd.plot", ""),
+    "torch": ("retrograd.torch", ""),
     "what_if": ("retrograd._what_if", "what_if"),
 }
 

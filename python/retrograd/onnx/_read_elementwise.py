@@ -156,9 +156,8 @@ def _identity(r: Reader, step: Step) -> Value:
 
 
 def _dropout(r: Reader, step: Step) -> Value:
+    """What it kept, its second output, is read only in training"""
     x = step.value(0)
-    if len(step.outputs) > 1 and step.outputs[1] in r.takers:
-        raise GraphError("its mask is used, and nothing is dropped here")
     rate = float(np.asarray(step.setting("ratio", 1, 0.5)).item())
     node = r.node(x) if x.node is None else x.node
     return Value(step.outputs[0], node=Dropout(round(rate, 7))(node), order=x.order)

@@ -44,9 +44,13 @@ def _windows(step: Step, node: Node, kernel: Sequence[int]) -> tuple[list[int], 
     return stride, dilation, before, behind
 
 
-def _even(node: Node, before: list[int], behind: list[int], value: float = 0.0) -> tuple[Node, list[int]]:
-    """An image and a padding that is the same on both sides; what is more on one is put there."""
-    if before == behind:
+def _even(
+    node: Node, before: list[int], behind: list[int], value: float = 0.0, window: Sequence[int] = ()
+) -> tuple[Node, list[int]]:
+    """An image and a padding that is the same on both sides, and at most half of a window; any other is put
+    there element by element."""
+    narrow = all(pad <= k // 2 for pad, k in zip(before, window, strict=False))
+    if before == behind and narrow:
         return node, before
     for axis, (first, last) in enumerate(zip(before, behind, strict=True), 1):
         node = padded(node, axis, first, last, value)
@@ -101,18 +105,20 @@ def _names(step: Step) -> list[str]:
 
 
 def _conv_transpose(r: Reader, step: Step) -> Value:
-    step.only("auto_pad", "NOTSET", "NOTSET")
-    step.only("output_shape", None)
     weight, bias = step.numbers(1, "the weight"), step.given(2)
-    kernel = list(weight.shape[2:])
-    if len(kernel) != 2:
-        raise GraphError(f"its weight has shape {weight.shape}, and images of 2 axes can be read")
     node = r.channels_last(step.value(0))
-    stride, dilation, before, behind = _windows(step, node, kernel)
-    more = [int(n) for n in step.attributes.get("output_padding", [0, 0])]
+    line = weight.ndim == 3  # a sequence becomes an image of one row
+    if weight.ndim not in (3, 4):
+        raise GraphError(f"its weight has shape {weight.shape}, and images of 1 and 2 axes can be read")
+    stride, dilation, before, behind, more = _enlarged(step, node, list(weight.shape[2:]))
+    if line:
+        node, weight = ops.reshape(node, (1, *node.sample_shape)), weight[:, :, None]
+        stride, dilation = [1, *stride], [1, *dilation]
+        before, behind, more = [0, *before], [0, *behind], [0, *more]
+    kernel = list(weight.shape[2:])
     group = int(step.attributes.get("group", 1))
     shift = None if bias is None else step.numbers(2, "the bias")
-    padding = [min(pair) for pair in zip(before, behind, strict=True)]
+    padding = [max(0, min(pair)) for pair in zip(before, behind, strict=True)]
 
     def make(name: str | None) -> ConvTranspose2D:
         return ConvTranspose2D(
@@ -135,7 +141,29 @@ def _conv_transpose(r: Reader, step: Step) -> Value:
     for axis in (1, 2):  # where less is left out on one side there is too much on the other
         extra = padding[axis - 1]
         made = padded(made, axis, extra - before[axis - 1], extra - behind[axis - 1])
-    return r.images(made, step.outputs[0])
+    return _image(r, made, line, step.outputs[0])
+
+
+def _enlarged(step: Step, node: Node, kernel: list[int]) -> tuple[list[int], ...]:
+    """Stride, dilation, what is left out before and behind each axis, and what is put behind it."""
+    stride, dilation, before, behind = _windows(step, node, kernel)
+    more = [int(n) for n in step.attributes.get("output_padding", [0] * len(kernel))]
+    how = step.attributes.get("auto_pad", "NOTSET")
+    sizes = [n or 1 for n in node.shape[1:-1]]
+    wanted = step.attributes.get("output_shape")
+    if how in ("SAME_UPPER", "SAME_LOWER") and wanted is None:
+        wanted = [n * s for n, s in zip(sizes, stride, strict=True)]
+    if wanted is None:
+        return stride, dilation, before, behind, more
+    before, behind = [], []
+    for size, k, s, d, m, n in zip(sizes, kernel, stride, dilation, more, wanted[-len(kernel) :], strict=True):
+        whole = s * (size - 1) + m + d * (k - 1) + 1 - n
+        less, rest = whole // 2, whole - whole // 2
+        before.append(less if how == "SAME_UPPER" else rest)
+        behind.append(rest if how == "SAME_UPPER" else less)
+    if min(before + behind) < 0:
+        raise GraphError(f"output_shape {wanted} is larger than what the image and the weight make")
+    return stride, dilation, before, behind, more
 
 
 def _pooled(r: Reader, step: Step) -> tuple[Node, list[int], list[int], list[int], list[int], bool]:
@@ -169,18 +197,14 @@ def _max_pool(r: Reader, step: Step) -> Value:
     if len(step.outputs) > 1 and step.outputs[1] in r.takers:
         raise GraphError("its indices are used, and only the result can be read")
     node, kernel, stride, before, behind, line = _pooled(r, step)
-    node, padding = _even(node, before, behind, _LOWEST)
-    if any(pad > k // 2 for pad, k in zip(padding, kernel, strict=True)):
-        node, padding = _even(node, [*before, 0], [*behind, 1], _LOWEST)
+    node, padding = _even(node, before, behind, _LOWEST, kernel)
     return _image(r, MaxPool2D(kernel, stride, padding)(node), line, step.outputs[0])
 
 
 def _average_pool(r: Reader, step: Step) -> Value:
     node, kernel, stride, before, behind, line = _pooled(r, step)
     sizes = [n or 1 for n in node.shape[1:-1]]
-    node, padding = _even(node, before, behind)
-    if any(pad > k // 2 for pad, k in zip(padding, kernel, strict=True)):
-        raise GraphError(f"pads {padding} are more than half of the window {kernel}")
+    node, padding = _even(node, before, behind, 0.0, kernel)
     mean = AvgPool2D(kernel, stride, padding)(node)
     if not step.attributes.get("count_include_pad", 0) and any(before + behind):
         counts = [
@@ -219,8 +243,13 @@ def _factors(step: Step, x: Value) -> list[int]:
     at = 1 if step.op == "Upsample" or len(step) == 2 else 2
     scales = step.setting("scales", at)
     if scales is None or len(scales) == 0:
+        step.only("keep_aspect_ratio_policy", "stretch", "stretch")
         sizes = step.numbers(3, "sizes").tolist()
-        scales = [1, *(n / size for n, size in zip(sizes[1:], x.shape[1:], strict=True))]
+        places = step.attributes.get("axes", range(x.rank))
+        scales = [1 if k == 0 else n / x.shape[k] for k, n in zip(places, sizes, strict=True)]
+    if "axes" in step.attributes:
+        given = dict(zip((k % x.rank for k in step.attributes["axes"]), scales, strict=True))
+        scales = [given.get(k, 1) for k in range(x.rank)]
     whole = [round(s) for s in scales]
     if any(abs(s - n) > 1e-6 or n < 1 for s, n in zip(scales, whole, strict=True)) or whole[:2] != [1, 1]:
         raise GraphError(f"scales are {scales}, and images grow by whole numbers here")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from retrograd._core import Array
-    from retrograd.graph import Node
     from retrograd.onnx._reader import Reader, Step
 
     Read = Callable[[Reader, Step], Any]
@@ -165,18 +164,16 @@ def _decimal(number: float) -> float:
     return float(f"{np.float32(number):.7g}")
 
 
-def _layer_norm(r: Reader, step: Step) -> Value:
+def _layer_norm(r: Reader, step: Step) -> Value | list[Value]:
     x, weight, bias = step.value(0), step.value(1), step.given(2)
-    axis = int(step.attributes.get("axis", -1)) % x.rank
-    if axis != x.rank - 1:
-        raise GraphError(f"it goes over all axes from {axis} on, and over the last one here")
-    if len(step.outputs) > 1 and any(name in r.takers for name in step.outputs[1:]):
-        raise GraphError("its mean or deviation is used, and only the result can be read")
+    first = int(step.attributes.get("axis", -1)) % x.rank
     eps = _decimal(float(step.attributes.get("epsilon", 1e-5)))
-    node = r.node(x)
+    more = any(name in r.takers or name in r.outputs for name in step.outputs[1:])
     features = x.shape[-1]
-    if not (weight.trained and weight.array is not None and weight.array.shape == (features,)):
-        return Value(step.outputs[0], node=_normed(r, node, weight, bias, eps))
+    owned = weight.trained and weight.array is not None and weight.array.shape == (features,)
+    if more or not owned or first != x.rank - 1:
+        return _normed(r, step, first, eps)
+    assert weight.array is not None
     shift = np.zeros(features) if bias is None or bias.array is None else bias.array
     parameters = {"weight": weight.array, "bias": np.broadcast_to(shift, (features,))}
     layer = r.layer(
@@ -184,13 +181,21 @@ def _layer_norm(r: Reader, step: Step) -> Value:
         r.names_of(("weight", weight), ("bias", bias)),
         lambda name: with_parameters(LayerNorm(eps, name), parameters),
     )
-    return Value(step.outputs[0], node=layer(node))
+    return Value(step.outputs[0], node=layer(r.node(x)))
 
 
-def _normed(r: Reader, x: Node, weight: Value, bias: Value | None, eps: float) -> Node:
-    centred = x - ops.mean(x, axis=-1, keepdims=True)
-    scaled = centred / ops.sqrt(ops.mean(ops.square(centred), axis=-1, keepdims=True) + eps) * r.node(weight)
-    return scaled if bias is None else scaled + r.node(bias)
+def _normed(r: Reader, step: Step, first: int, eps: float) -> list[Value]:
+    """Over several axes, or where the mean and the inverse deviation are wanted too."""
+    if first == 0:
+        raise GraphError("it goes over the batch")
+    node, bias = r.node(step.value(0)), step.given(2)
+    axes = list(range(first, len(node.shape)))
+    mean = ops.mean(node, axis=axes, keepdims=True)
+    centred = node - mean
+    inverse = 1.0 / ops.sqrt(ops.mean(ops.square(centred), axis=axes, keepdims=True) + eps)
+    scaled = centred * inverse * r.node(step.value(1))
+    made = [scaled if bias is None else scaled + r.node(bias), mean, inverse]
+    return [Value(name, node=part) for name, part in zip(step.outputs, made, strict=False)]
 
 
 READ: dict[str, Read] = {

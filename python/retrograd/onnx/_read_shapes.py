@@ -90,7 +90,7 @@ def reshaped(r: Reader, step: Step, wanted: Sequence[int]) -> Value:
         return Value(step.outputs[0], node=ops.reshape(node, list(wanted)))
     sizes = [int(n or 1) for n in node.shape[1:]]
     before, whole = int(np.prod(sizes[:at])), int(np.prod(sizes))
-    for place in _places_of_batch(wanted):
+    for place in _places_of_batch(wanted, r.fixed):
         ahead, behind = list(wanted[:place]), list(wanted[place + 1 :])
         rest = [*ahead, *behind]
         if rest.count(-1) > 1:
@@ -107,10 +107,10 @@ def reshaped(r: Reader, step: Step, wanted: Sequence[int]) -> Value:
     )
 
 
-def _places_of_batch(wanted: Sequence[int]) -> list[int]:
-    """Where the batch may be: at a -1 first, and else at the size a file was written with."""
+def _places_of_batch(wanted: Sequence[int], fixed: int) -> list[int]:
+    """Where the batch may be: at a -1 first, and else at the size the file has for it."""
     free = [place for place, n in enumerate(wanted) if n == -1]
-    return [*free, *(place for place in range(len(wanted)) if place not in free)]
+    return [*free, *(place for place, n in enumerate(wanted) if n == fixed)]
 
 
 def _flatten(r: Reader, step: Step) -> Value:
@@ -198,12 +198,16 @@ def _taken(r: Reader, step: Step, x: Value, index: Any, axis: int) -> Value:
 
 
 def _one_hot(r: Reader, step: Step) -> Value:
-    step.only("axis", -1, -1)
+    index = step.value(0)
+    rank = index.rank + 1
+    axis = int(step.attributes.get("axis", -1)) % rank
     low, high = step.numbers(2, "values").tolist()
-    node = ops.one_hot(r.node(step.value(0)), int(step.numbers(1, "depth").item()))
+    node = ops.one_hot(r.node(index), int(step.numbers(1, "depth").item()))
     if (low, high) != (0, 1):
         node = node * (high - low) + low
-    return Value(step.outputs[0], node=node)
+    others = iter(range(rank - 1))
+    order = [rank - 1 if k == axis else next(others) for k in range(rank)]
+    return Value(step.outputs[0], node=node, order=order)
 
 
 def _expand(r: Reader, step: Step) -> Value:

@@ -140,6 +140,7 @@ class Reader:
         self.opset = opset
         self.ours = ours  # written by export: every initializer is a parameter, and no constant is one
         self.dtype = dtype
+        self.fixed = 0  # the size of the batch where the file has one
         self.values: dict[str, Value] = {}
         self.takers: dict[str, list[Any]] = {}  # tensor -> the operators that take it
         self.makers: dict[str, Any] = {}  # tensor -> the operator that makes it

@@ -74,8 +74,11 @@ def export(net: Model, path: Path | None = None, opset: int = 17) -> Any:
     writer = Writer(net, opset)
     order = _walk(net.outputs)
     for node in order:
-        for operand in _operands(node):
-            writer.users.setdefault(operand, set()).add(node.op)
+        operands = _operands(node)
+        # a walk that becomes a Scan takes its parameters as they are
+        user = "scan" if node.op in sequences.WALKS and operands == node.inputs else node.op
+        for operand in operands:
+            writer.users.setdefault(operand, set()).add(user)
     for node in order:
         if node.kind == "operation":
             if node.op not in WRITE:

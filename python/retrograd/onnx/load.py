@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 LARGEST = 2**31 - 1  # bytes of a file: what protobuf can hold
 MOST_NODES = 65_536
-OLDEST, NEWEST = 7, 26  # opsets
+OLDEST, NEWEST = 7, 28  # opsets
 
 READ: dict[str, Read] = {
     **elementwise.READ,
@@ -200,6 +200,7 @@ def _input(onnx: Any, reader: Reader, info: Any) -> Any:
         raise ShapeError(f"onnx: input {info.name!r} has no axis, expected a batch of samples")
     free = [axis for axis, size in enumerate(sizes) if size <= 0]
     at = free[0] if len(free) == 1 else 0
+    reader.fixed = sizes[at]
     rest = [size for axis, size in enumerate(sizes) if axis != at]
     if any(size <= 0 for size in rest):
         raise ShapeError(
@@ -266,8 +267,13 @@ def _attribute(onnx: Any, entry: Any) -> Any:
 
 
 def _output(reader: Reader, name: str) -> Any:
-    if name not in reader.values:
+    maker = reader.makers.get(name)
+    if name not in reader.values and maker is None:
         raise FileFormatError(f"onnx: no operator makes the output {name!r}")
+    if name not in reader.values:
+        raise GraphError(
+            f"onnx: output {name!r} is one of {maker.op_type} that cannot be read, only its first one"
+        )
     value = reader.values[name]
     if not value.batched:
         raise GraphError(f"onnx: output {name!r} does not depend on an input")

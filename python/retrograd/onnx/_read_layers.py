@@ -45,8 +45,8 @@ def with_parameters(layer: Any, parameters: dict[str, Array]) -> Any:
     return layer
 
 
-def _dense(
-    r: Reader, step: Step, x: Value, weight: Value, turned: bool, bias: Value | None, output: str
+def dense(
+    r: Reader, output: str, x: Value, weight: Value, bias: Value | None, turned: bool = False
 ) -> Value:
     """z = x W^T + b for a weight [units, inputs], or the transpose of one (`turned`)."""
     assert weight.array is not None
@@ -86,7 +86,7 @@ def _gemm(r: Reader, step: Step) -> Value:
         a = Value(a.name, node=a.node, order=a.order[::-1])
     plain = alpha == 1.0 and (c is None or beta == 1.0)
     if plain and _is_matrix(b) and (c is None or _is_row(c, b, turned_b)):
-        return _dense(r, step, a, b, turned_b, c, step.outputs[0])
+        return dense(r, step.outputs[0], a, b, c, turned_b)
     right = r.node(b)
     product = ops.matmul(r.node(a), right if turned_b else ops.transpose(right))
     product = product if alpha == 1.0 else product * alpha
@@ -113,7 +113,7 @@ def _matmul(r: Reader, step: Step) -> Value:
         return Value(step.outputs[0], node=ops.matmul(r.node(a), r.node(b)))
     bias, output = _bias_after(r, step.outputs[0], b)
     weight, turned = _unturned(b)
-    made = _dense(r, step, a, weight, turned, bias, output)
+    made = dense(r, output, a, weight, bias, turned)
     return settled(r, output, Value(step.outputs[0], node=made.node)) if output != step.outputs[0] else made
 
 

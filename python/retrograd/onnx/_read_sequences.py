@@ -94,6 +94,8 @@ def _layer(r: Reader, step: Step, k: int, reverse: bool, sequences: bool) -> Any
         role: _in_our_gates(part, gates) for role, part in zip(_ROLES, parts, strict=True)
     }
     units = recurrent.shape[1]
+    if r.is_tied(*step.inputs[1:4]):
+        return _tied(r, step, k, reverse, sequences)
     kind: Any = {"RNN": SimpleRNN, "LSTM": LSTM, "GRU": GRU}[step.op]
     more = _activation(step)
 
@@ -104,6 +106,31 @@ def _layer(r: Reader, step: Step, k: int, reverse: bool, sequences: bool) -> Any
     name = r.names_of(("weight_ih", step.value(1)), ("weight_hh", step.value(2)))
     names = [value.name for value in step.inputs[1:4] if value is not None]
     return r.layer((step.op, *names, k, reverse, sequences, *more.values()), name, make)
+
+
+def _tied(r: Reader, step: Step, k: int, reverse: bool, sequences: bool) -> Callable[[Node], Node]:
+    """The walk as operations, on parameters that another operator has as well."""
+    gates = _GATES[step.op]
+
+    def ours(value: Value, part: slice | None = None) -> Node:
+        node = r.node(value)
+        node = ops.reshape(ops.slice(node, 0, k, k + 1), node.shape[1:])
+        if part is not None:
+            node = ops.slice(node, 0, part.start, part.stop)
+        size = (node.shape[0] or 1) // len(gates)
+        return ops.concatenate([ops.slice(node, 0, gate * size, (gate + 1) * size) for gate in gates], 0)
+
+    rows = step.numbers(1, "W").shape[1]
+    weight, recurrent = ours(step.value(1)), ours(step.value(2))
+    biases = [ours(step.value(3), slice(start, start + rows)) for start in (0, rows)]
+    op = {"RNN": "simple_rnn", "LSTM": "lstm", "GRU": "gru"}[step.op]
+    attributes = {"return_sequences": sequences, "reverse": reverse, **_activation(step)}
+
+    def walk(x: Node) -> Node:
+        z = operation("linear", x, weight, biases[0])
+        return operation(op, z, recurrent, biases[1], **attributes)
+
+    return walk
 
 
 def _sequences(step: Step, walks: list[Node]) -> Value:

@@ -20,7 +20,7 @@ def _sizes(node: Node, name: str) -> list[int]:
     return [int(n) for n in value]
 
 
-def _pads(node: Node) -> list[int]:
+def pads(node: Node) -> list[int]:
     """Zeros before each axis, then zeros behind each."""
     if node.attributes["padding"] == "same":
         kernel = node.inputs[1].shape[1:-1]
@@ -46,7 +46,7 @@ def _convolution(w: Writer, node: Node) -> None:
         True,
         strides=_sizes(node, "stride"),
         dilations=_sizes(node, "dilation"),
-        pads=_pads(node),
+        pads=pads(node),
         group=node.attributes["groups"],
     )
 
@@ -58,7 +58,7 @@ def _transposed(w: Writer, node: Node) -> None:
     attributes: dict[str, Any] = {
         "strides": _sizes(node, "stride"),
         "dilations": _sizes(node, "dilation"),
-        "pads": _pads(node),
+        "pads": pads(node),
         "group": node.attributes["groups"],
     }
     if all(n < stride for n, stride in zip(more, attributes["strides"], strict=True)):
@@ -87,7 +87,7 @@ def _pool(op: str, **more: int) -> Write:
             True,
             kernel_shape=_sizes(node, "size"),
             strides=_sizes(node, "stride"),
-            pads=_pads(node),
+            pads=pads(node),
             **more,
         )
 

@@ -72,7 +72,7 @@ def export(net: Model, path: Path | None = None, opset: int = 17) -> Any:
         known = ", ".join(map(str, IR_VERSION))
         raise ArgumentError(f"onnx.export: opset is {opset}, expected one of {known}")
     writer = Writer(net, opset)
-    order = _walk(net.outputs)
+    order = walk(net.outputs)
     for node in order:
         operands = _operands(node)
         # a walk that becomes a Scan takes its parameters as they are
@@ -101,7 +101,7 @@ def _operands(node: Node) -> list[Node]:
     return sequences.operands(node) if node.op in sequences.WALKS else node.inputs
 
 
-def _walk(outputs: list[Node]) -> list[Node]:
+def walk(outputs: list[Node]) -> list[Node]:
     """All nodes that are needed, each after those it needs."""
     order: list[Node] = []
     seen: set[Node] = set()

@@ -179,6 +179,9 @@ def _count_uses(reader: Reader, graph: Any, initial: dict[str, Any]) -> None:
     """Who takes a tensor, and which kinds of operators take a parameter, turned or not."""
     sources: dict[str, set[str]] = {name: {name} for name in initial}
     for node in graph.node:
+        for step in (inner for entry in node.attribute for inner in entry.g.node):
+            for root in set().union(*(sources.get(name, set()) for name in step.input)):
+                reader.uses.setdefault(root, set()).add(node.op_type)
         behind = set().union(*(sources.get(name, set()) for name in node.input))
         for name in node.input:
             reader.takers.setdefault(name, []).append(node)

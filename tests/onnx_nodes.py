@@ -78,7 +78,7 @@ def readings(case: Any) -> Iterator[tuple[Any, list[np.ndarray], int]]:
 
 
 def why_not(case: Any) -> str:
-    """"" where a reading has the expected outputs; else what the first one said."""
+    """ "" where a reading has the expected outputs; else what the first one said."""
     reasons = []
     for model, fed, _ in readings(case):
         try:

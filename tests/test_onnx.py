@@ -171,6 +171,9 @@ def test_names_and_shapes_at_the_border() -> None:
     assert (model.opset_import[0].version, model.ir_version) == (17, 8)
     assert (model.producer_name, model.producer_version) == ("retrograd", rg.__version__)
     assert "channels" in model.graph.doc_string
+    norm = next(node for node in model.graph.node if node.op_type == "BatchNormalization")
+    settings = {a.name: onnx.helper.get_attribute_value(a) for a in norm.attribute}
+    assert settings["momentum"] == pytest.approx(0.9)  # ours is the share of the batch, 0.1
 
 
 def test_parameters_keep_their_names() -> None:

@@ -302,7 +302,7 @@ def test_weights_elsewhere_are_refused(tmp_path: Path) -> None:
     folder.mkdir()
     (tmp_path / "secret").write_bytes(bytes(12))
     for location in ("../secret", str(tmp_path / "secret"), "", "."):
-        with pytest.raises(rg.FileFormatError, match="outside of the folder|not there"):
+        with pytest.raises(rg.FileFormatError, match=r"outside of the folder|not there"):
             rg.onnx.load(with_external(folder, location=location))
     if hasattr(os, "symlink"):
         os.symlink(tmp_path / "secret", folder / "link")
@@ -315,9 +315,9 @@ def test_weights_elsewhere_are_refused(tmp_path: Path) -> None:
 def test_places_beyond_the_end_are_refused(tmp_path: Path) -> None:
     (tmp_path / "w.bin").write_bytes(bytes(12))
     for place in ({"offset": 4, "length": 12}, {"offset": -4, "length": 4}, {"offset": 99}):
-        with pytest.raises(rg.FileFormatError, match="at bytes .* of a file of 12"):
+        with pytest.raises(rg.FileFormatError, match=r"at bytes .* of a file of 12"):
             rg.onnx.load(with_external(tmp_path, location="w.bin", **place))
     with pytest.raises(rg.FileFormatError, match="offset and length are no numbers"):
         rg.onnx.load(with_external(tmp_path, location="w.bin", offset="x"))
-    with pytest.raises(rg.FileFormatError, match="raw_data size|cannot be read"):
+    with pytest.raises(rg.FileFormatError, match=r"raw_data size|cannot be read"):
         rg.onnx.load(with_external(tmp_path, location="w.bin", length=8))

@@ -41,7 +41,7 @@ def unsqueezed(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]
 
 
 def _reshaped(step: Step, x: list[Array]) -> Array:
-    given = step.attributes.get("shape") if len(x) < 2 else x[1].tolist()
+    given = step.attributes["shape"] if len(x) < 2 else x[1].tolist()
     sizes = [x[0].shape[i] if n == 0 else int(n) for i, n in enumerate(given)]
     return x[0].reshape(sizes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from retrograd.onnx._reader import Reader, Step
 
-    Read = Callable[[Reader, Step], Any]
+    Read = Callable[[Reader, Step], Value]
 
 # Operators without settings (or with the ones that our activation has) that a layer may end with.
 ACTIVATIONS = {
@@ -171,7 +171,9 @@ def _by_classes(name: str) -> Read:
         node = r.node(x) if x.node is None else x.node
         axis = int(step.attributes.get("axis", -1 if r.opset >= 13 else 1)) % x.rank
         if r.opset < 13 and axis != x.rank - 1:
-            raise GraphError(f"before opset 13 it goes over all axes from {axis} on, and over the last one here")
+            raise GraphError(
+                f"before opset 13 it goes over all axes from {axis} on, and over the last one here"
+            )
         at, last = x.order[axis], x.rank - 1
         if at == 0 and node.batched:
             raise GraphError("it goes over the batch")

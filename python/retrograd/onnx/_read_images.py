@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 _LOWEST = -3.0e38  # what padding is to a maximum
 
 
-def _windows(step: Step, node: Node, kernel: Sequence[int]) -> tuple[list[int], list[int], list[int], list[int]]:
+def _windows(
+    step: Step, node: Node, kernel: Sequence[int]
+) -> tuple[list[int], list[int], list[int], list[int]]:
     """Stride, dilation, and the padding before and behind each axis."""
     axes = len(kernel)
     stride = [int(n) for n in step.attributes.get("strides", [1] * axes)]
@@ -156,7 +158,9 @@ def _enlarged(step: Step, node: Node, kernel: list[int]) -> tuple[list[int], ...
     if wanted is None:
         return stride, dilation, before, behind, more
     before, behind = [], []
-    for size, k, s, d, m, n in zip(sizes, kernel, stride, dilation, more, wanted[-len(kernel) :], strict=True):
+    for size, k, s, d, m, n in zip(
+        sizes, kernel, stride, dilation, more, wanted[-len(kernel) :], strict=True
+    ):
         whole = s * (size - 1) + m + d * (k - 1) + 1 - n
         less, rest = whole // 2, whole - whole // 2
         before.append(less if how == "SAME_UPPER" else rest)
@@ -232,7 +236,11 @@ def _resize(r: Reader, step: Step) -> Value:
     if mode == "linear" and where in ("half_pixel", "pytorch_half_pixel"):
         return r.images(UpSample2D(factors, "bilinear")(node), step.outputs[0])
     how = step.attributes.get("nearest_mode", "round_prefer_floor")
-    known = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil")}
+    known = {
+        ("asymmetric", "floor"),
+        ("half_pixel", "round_prefer_floor"),
+        ("half_pixel", "round_prefer_ceil"),
+    }
     old = step.op == "Upsample" or r.opset < 11
     if mode != "nearest" or not (old or (where, how) in known):
         raise GraphError(f"mode {mode!r}, {where!r}, {how!r} cannot be read; see docs/onnx.md")

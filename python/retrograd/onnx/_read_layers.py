@@ -45,9 +45,7 @@ def with_parameters(layer: Any, parameters: dict[str, Array]) -> Any:
     return layer
 
 
-def dense(
-    r: Reader, output: str, x: Value, weight: Value, bias: Value | None, turned: bool = False
-) -> Value:
+def dense(r: Reader, output: str, x: Value, weight: Value, bias: Value | None, turned: bool = False) -> Value:
     """z = x W^T + b for a weight [units, inputs], or the transpose of one (`turned`)."""
     assert weight.array is not None
     array = weight.array.T if turned else weight.array

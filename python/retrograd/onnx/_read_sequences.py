@@ -36,9 +36,7 @@ def _walk(r: Reader, step: Step) -> list[Value | None]:
     both = step.attributes.get("direction", "forward") == "bidirectional"
     backward = [False, True] if both else [step.attributes.get("direction") == "reverse"]
     wanted = [bool(name) and (name in r.takers or name in r.outputs) for name in [*step.outputs, "", ""]][:2]
-    walks = [
-        _layer(r, step, k, reverse, wanted[0])(node) for k, reverse in enumerate(backward)
-    ]
+    walks = [_layer(r, step, k, reverse, wanted[0])(node) for k, reverse in enumerate(backward)]
     return [
         _sequences(step, walks) if wanted[0] else None,
         _last(step, walks, backward, sequences=wanted[0]) if wanted[1] else None,
@@ -90,9 +88,7 @@ def _layer(r: Reader, step: Step, k: int, reverse: bool, sequences: bool) -> Any
     rows = len(weight)
     bias = np.zeros(2 * rows) if step.given(3) is None else step.numbers(3, "B")[k]
     parts = (weight, recurrent, bias[:rows], bias[rows:])
-    parameters = {
-        role: _in_our_gates(part, gates) for role, part in zip(_ROLES, parts, strict=True)
-    }
+    parameters = {role: _in_our_gates(part, gates) for role, part in zip(_ROLES, parts, strict=True)}
     units = recurrent.shape[1]
     if r.is_tied(*step.inputs[1:4]):
         return _tied(r, step, k, reverse, sequences)
@@ -114,7 +110,7 @@ def _tied(r: Reader, step: Step, k: int, reverse: bool, sequences: bool) -> Call
 
     def ours(value: Value, part: slice | None = None) -> Node:
         node = r.node(value)
-        node = ops.reshape(ops.slice(node, 0, k, k + 1), node.shape[1:])
+        node = ops.reshape(ops.slice(node, 0, k, k + 1), value.shape[1:])
         if part is not None:
             node = ops.slice(node, 0, part.start, part.stop)
         size = (node.shape[0] or 1) // len(gates)
@@ -124,7 +120,7 @@ def _tied(r: Reader, step: Step, k: int, reverse: bool, sequences: bool) -> Call
     weight, recurrent = ours(step.value(1)), ours(step.value(2))
     biases = [ours(step.value(3), slice(start, start + rows)) for start in (0, rows)]
     op = {"RNN": "simple_rnn", "LSTM": "lstm", "GRU": "gru"}[step.op]
-    attributes = {"return_sequences": sequences, "reverse": reverse, **_activation(step)}
+    attributes: dict[str, Any] = {"return_sequences": sequences, "reverse": reverse, **_activation(step)}
 
     def walk(x: Node) -> Node:
         z = operation("linear", x, weight, biases[0])
@@ -162,14 +158,16 @@ def _scan(r: Reader, step: Step) -> list[Value | None]:
     onnx = package()
     found = step.attributes["body"]
     element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(r.dtype))
-    captured = [found.node[0].input[1], found.node[1].input[1]] if len(found.node) > 2 else ["", ""]
+    if len(found.node) < 3 or any(len(inner.input) < 2 for inner in found.node[:2]):
+        raise GraphError("its body is none of those that retrograd writes for a recurrent layer with a mask")
+    weight, bias = found.node[0].input[1], found.node[1].input[1]
     for cell in CELLS:
         count = len(states(cell))
         for masked in (False, True):
             for sequences in (False, True):
-                ours = body(onnx, cell, *captured, element, masked, sequences, r.opset)
+                ours = body(onnx, cell, weight, bias, element, masked, sequences, r.opset)
                 if len(step.outputs) == count + sequences and ours == found:
-                    return _masked(r, step, cell, masked, sequences, captured)
+                    return _masked(r, step, cell, masked, sequences, [weight, bias])
     raise GraphError("its body is none of those that retrograd writes for a recurrent layer with a mask")
 
 

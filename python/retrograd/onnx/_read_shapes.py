@@ -126,12 +126,18 @@ def _concat(r: Reader, step: Step) -> Value:
     values = [step.value(k) for k in range(len(step))]
     batched = [value for value in values if value.batched]
     axis = int(step.attributes["axis"]) % values[0].rank
-    if len(batched) < len(values) and batched:
-        raise GraphError("it joins tensors of the batch with others")
-    order = values[0].order if batched else tuple(range(values[0].rank))
-    nodes = [r.in_order(value, order) if batched else r.node(value) for value in values]
+    order = batched[0].order if batched else tuple(range(values[0].rank))
+    nodes = [_beside(r, value, batched[0]) if batched else r.node(value) for value in values]
     joined = ops.concatenate(nodes, order[axis])
     return Value(step.outputs[0], node=joined, order=order)
+
+
+def _beside(r: Reader, value: Value, model: Value) -> Node:
+    """An operand in the order of another; what has no batch stands beside every sample."""
+    if value.batched:
+        return r.in_order(value, model.order)
+    node = r.like(value, model)
+    return _sample(node, node.shape[1:]) if len(node.shape) == model.rank else node  # a batch of 1
 
 
 def _slice(r: Reader, step: Step) -> Value:
@@ -215,6 +221,8 @@ def _expand(r: Reader, step: Step) -> Value:
     x = step.value(0)
     shape = [int(n) for n in step.numbers(1, "shape")]
     node = r.node(x)
+    if not node.batched and shape[:1] == [BATCH] and tuple(shape[1:]) == x.shape:
+        return Value(step.outputs[0], node=node)  # once for each sample, which it is anyway
     wanted = [1] * (x.rank - len(shape)) + shape
     if len(wanted) > x.rank or wanted[0] not in (1, BATCH):
         raise GraphError(f"shape {x.shape} grows to {tuple(shape)}, which the batch cannot")

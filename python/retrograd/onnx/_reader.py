@@ -44,7 +44,9 @@ class Value:
         self.name = name
         self.array = array
         self.node = node
-        self.order = tuple(range(len(node.shape))) if order is None and node is not None else tuple(order or ())
+        self.order = (
+            tuple(range(len(node.shape))) if order is None and node is not None else tuple(order or ())
+        )
         self.trained = trained
         self.step = step
 
@@ -59,7 +61,8 @@ class Value:
         if self.node is None:
             assert self.array is not None
             return self.array.shape
-        return tuple(BATCH if self.node.shape[axis] is None else self.node.shape[axis] for axis in self.order)  # type: ignore[misc]
+        sizes = [BATCH if n is None else n for n in self.node.shape]
+        return tuple(sizes[axis] for axis in self.order)
 
     @property
     def rank(self) -> int:
@@ -244,10 +247,7 @@ class Reader:
     def is_tied(self, *values: Value | None) -> bool:
         """Whether a parameter among these is taken by operators of several kinds, so no layer owns it."""
         return any(
-            len(self.uses.get(root, ())) > 1
-            for value in values
-            if value is not None
-            for root in roots(value)
+            len(self.uses.get(root, ())) > 1 for value in values if value is not None for root in roots(value)
         )
 
     def names_of(self, *pairs: tuple[str, Value | None]) -> str | None:

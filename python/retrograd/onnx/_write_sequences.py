@@ -92,7 +92,9 @@ def _scan(w: Writer, node: Node) -> None:
         inputs.append(w.emit("Unsqueeze", [truth, w.integers([2])]))
     taken = len(inputs) - len(states(cell))
     sequences, reverse = bool(node.attributes["return_sequences"]), int(bool(node.attributes["reverse"]))
-    steps = body(w.onnx, cell, w.turned(weight, (1, 0)), w.value(bias), w.element, bool(mask), sequences, w.opset)
+    steps = body(
+        w.onnx, cell, w.turned(weight, (1, 0)), w.value(bias), w.element, bool(mask), sequences, w.opset
+    )
     name = w.result(node)
     attributes: dict[str, Any] = {
         "body": steps,

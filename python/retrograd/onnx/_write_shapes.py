@@ -62,7 +62,17 @@ def _concatenate(w: Writer, node: Node) -> None:
     if axis == len(node.shape) - 1 and all(w.only_first(x) for x in node.inputs):
         w.put(node, "Concat", [w.images(x) for x in node.inputs], True, axis=1)
     else:
-        w.put(node, "Concat", [w.value(x) for x in node.inputs], axis=axis)
+        w.put(node, "Concat", [_of_every_sample(w, node, x) for x in node.inputs], axis=axis)
+
+
+def _of_every_sample(w: Writer, node: Node, x: Node) -> str:
+    """What has no batch, once for each sample"""
+    if x.batched or not node.batched:
+        return w.value(x)
+    sample = next(operand for operand in node.inputs if operand.batched)
+    batch = w.emit("Shape", [w.value(sample)], start=0, end=1)
+    shape = w.emit("Concat", [batch, w.integers(list(x.sample_shape))], axis=0)
+    return w.emit("Expand", [w.value(x), shape])
 
 
 def _slice(w: Writer, node: Node) -> None:

@@ -1,4 +1,4 @@
-"""Reading an ONNX file: what is checked before anything of it is believed, and the walk over its operators."""
+"""Reading an ONNX file: what is checked before anything of it is believed, and the walk over operators."""
 
 from __future__ import annotations
 
@@ -114,7 +114,9 @@ def _parsed(onnx: Any, source: Any) -> Any:
     if not model.HasField("graph") or not model.opset_import:
         raise FileFormatError("onnx: this is no ONNX model: it has no graph, or no version of operators")
     if len(model.graph.node) > MOST_NODES:
-        raise FileFormatError(f"onnx: {len(model.graph.node):,} operators, and at most {MOST_NODES:,} are read")
+        raise FileFormatError(
+            f"onnx: {len(model.graph.node):,} operators, and at most {MOST_NODES:,} are read"
+        )
     with_external_data(model, folder)
     return model
 
@@ -270,10 +272,10 @@ def _attribute(onnx: Any, entry: Any) -> Any:
 
 
 def _output(reader: Reader, name: str) -> Any:
-    maker = reader.makers.get(name)
-    if name not in reader.values and maker is None:
-        raise FileFormatError(f"onnx: no operator makes the output {name!r}")
     if name not in reader.values:
+        maker = reader.makers.get(name)
+        if maker is None:
+            raise FileFormatError(f"onnx: no operator makes the output {name!r}")
         raise GraphError(
             f"onnx: output {name!r} is one of {maker.op_type} that cannot be read, only its first one"
         )

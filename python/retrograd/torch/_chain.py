@@ -71,7 +71,9 @@ def _path(net: Model) -> list[Node] | None:
     while node.kind == "operation":
         path.append(node)
         moving = [x for x in node.inputs if x.batched]
-        if len(moving) != 1 or not all(x.kind in ("parameter", "constant") for x in node.inputs if not x.batched):
+        if len(moving) != 1 or not all(
+            x.kind in ("parameter", "constant") for x in node.inputs if not x.batched
+        ):
             return None
         node = moving[0]
     names = [net._core.name_of(x) for n in path for x in n.inputs if x.kind == "parameter"]
@@ -97,7 +99,7 @@ def _append(made: Any, name: str, module: Any) -> None:
 @cache
 def _turn() -> Any:
     """The class of modules that move the channels of images."""
-    torch = package()
+    import torch
 
     class Channels(torch.nn.Module):  # type: ignore[misc]
         """(batch, height, width, channels) with the channels first, or back."""
@@ -117,7 +119,9 @@ def _layer(torch: Any, node: Node) -> tuple[Any, bool | None] | None:
     nn, a = torch.nn, node.attributes
     if node.op in ACTIVATIONS:
         softmax = "softmax" in node.op
-        return getattr(nn, ACTIVATIONS[node.op])(**({"dim": -1} if softmax else {})), False if softmax else None
+        return getattr(nn, ACTIVATIONS[node.op])(
+            **({"dim": -1} if softmax else {})
+        ), False if softmax else None
     make = _MAKERS.get(node.op)
     return None if make is None else make(nn, node, a)
 

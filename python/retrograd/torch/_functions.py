@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrograd import ops
-from retrograd.activations import silu
+from retrograd import activations, ops
 from retrograd.errors import GraphError
 from retrograd.onnx._reader import BATCH, Value
 from retrograd.torch._modules import flatten, refuse_unless
@@ -55,7 +54,7 @@ def _one(op: str, **fixed: Any) -> Read:
 
 
 def _silu(call: Call, x: Value, inplace: bool = False) -> Any:
-    return call.of(silu(call.reader.node(x) if x.node is None else x.node), x.order)
+    return call.of(activations.silu(call.reader.node(x) if x.node is None else x.node), x.order)
 
 
 def _gelu(call: Call, x: Value, approximate: str = "none") -> Any:

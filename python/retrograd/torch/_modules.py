@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrograd import ops
-from retrograd.activations import silu
+from retrograd import activations, ops
 from retrograd.errors import GraphError
 from retrograd.layers import (
     GRU,
@@ -68,8 +67,7 @@ class Call:
         if tensor is None:
             return None
         name = f"{self.path}.{role}" if self.path else role
-        value = Value(name, array=tensor.detach().cpu().numpy(), trained=True)
-        return value
+        return Value(name, array=tensor.detach().cpu().numpy(), trained=True)
 
     def number(self, value: Any) -> Value:
         """A value of something that may be one already."""
@@ -235,7 +233,9 @@ def _attention(
     given = [name for name in given if name != "average_attn_weights"]
     refuse_unless(not given, f"{', '.join(given)} are given, and masks are not read; see docs/torch.md")
     plain = m.in_proj_weight is not None and m.in_proj_bias is not None and m.bias_k is None
-    refuse_unless(plain and not m.add_zero_attn, "keys or values of other sizes, or no bias: ours has neither")
+    refuse_unless(
+        plain and not m.add_zero_attn, "keys or values of other sizes, or no bias: ours has neither"
+    )
     order = (0, 1, 2) if m.batch_first else (1, 0, 2)
     parameters = {"in_proj_weight": m.in_proj_weight, "in_proj_bias": m.in_proj_bias}
     parameters |= {"out_proj.weight": m.out_proj.weight, "out_proj.bias": m.out_proj.bias}
@@ -296,7 +296,9 @@ def _upsample(call: Call, m: Any, x: Value) -> Any:
     if m.size is not None:
         scales = [n / size for n, size in zip(pair(m.size), x.shape[2:], strict=True)]
     else:
-        scales = [float(n) for n in (m.scale_factor if isinstance(m.scale_factor, tuple) else [m.scale_factor] * 2)]
+        scales = [
+            float(n) for n in (m.scale_factor if isinstance(m.scale_factor, tuple) else [m.scale_factor] * 2)
+        ]
     linear = m.mode == "bilinear"
     return call.op(
         "Resize",
@@ -328,7 +330,7 @@ def _softplus(call: Call, m: Any, x: Value) -> Any:
 
 def _silu(call: Call, m: Any, x: Value) -> Any:
     node = call.reader.node(x) if x.node is None else x.node
-    return call.of(silu(node), x.order)
+    return call.of(activations.silu(node), x.order)
 
 
 def _gelu(call: Call, m: Any, x: Value) -> Any:

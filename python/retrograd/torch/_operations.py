@@ -185,7 +185,9 @@ def _attention(node: Node, *operands: Any, training: bool) -> Any:
 
 
 FORWARD: dict[str, Forward] = {
-    **{name: _one(name) for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum", "matmul")},
+    **{
+        name: _one(name) for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum", "matmul")
+    },
     **{name: _one(name) for name in ("negative", "exp", "log", "sqrt", "square", "abs", "sin", "cos")},
     **{name: _one(name) for name in ("arctan", "sigmoid", "tanh", "relu", "elu", "selu", "gelu", "silu")},
     **{name: _one(name) for name in ("softsign", "mish", "leaky_relu", "linear")},

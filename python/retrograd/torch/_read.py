@@ -17,8 +17,8 @@ from retrograd.graph import Input
 from retrograd.model import Model
 from retrograd.onnx._reader import Reader, Step, Value
 from retrograd.onnx.load import READ
-from retrograd.torch._modules import ACTIVATIONS, MODULES, Call
 from retrograd.torch._functions import FUNCTIONS, METHODS, name_of
+from retrograd.torch._modules import ACTIVATIONS, MODULES, Call
 from retrograd.torch._state import package
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ def _shapes(given: Any) -> list[list[int]]:
         return [[integer("torch.from_module: input_shape", given)]]
     sizes = list(given)
     several = bool(sizes) and not isinstance(sizes[0], int | np.integer)
-    return [[integer("torch.from_module: input_shape", n) for n in s] for s in (sizes if several else [sizes])]
+    return [
+        [integer("torch.from_module: input_shape", n) for n in s] for s in (sizes if several else [sizes])
+    ]
 
 
 class _Walk:
@@ -117,14 +119,14 @@ class _Walk:
     # ----------------------------------------------------------------------------------- what is done
 
     def _graph(self) -> Any:
-        torch = self.torch
+        import torch
+        import torch.fx
+
         known = MODULES
 
         class Tracer(torch.fx.Tracer):  # type: ignore[misc]
             def is_leaf_module(self, m: Any, name: str) -> bool:
                 return type(m).__name__ in known and type(m).__module__.startswith("torch.nn")
-
-        import torch.fx
 
         root, self.prefix = self.module, ""
         if type(root).__name__ in known:  # a leaf has no inside to be traced
@@ -134,8 +136,8 @@ class _Walk:
             return Tracer().trace(root)
         except Exception as error:  # whatever the module's own code raises on a proxy
             raise GraphError(
-                f"torch.from_module: {type(self.module).__name__} cannot be traced, since its forward depends "
-                f"on the numbers it is given: {error}"
+                f"torch.from_module: {type(self.module).__name__} cannot be traced, since its forward "
+                f"depends on the numbers it is given: {error}"
             ) from None
 
     def _note_takers(self, graph: Any) -> None:

@@ -59,7 +59,8 @@ def keys(net: Model) -> dict[str, tuple[str, bool]]:
 
 
 def _walk_key(name: str, role: str) -> str:
-    """ "lstm_0.weight_ih" is "lstm_0.weight_ih_l0", and "lstm.l1_reverse.bias_hh" "lstm.bias_hh_l1_reverse" """
+    """PyTorch has the depth and the direction at the end: "lstm.l1_reverse.bias_hh" is
+    "lstm.bias_hh_l1_reverse", and "lstm_0.weight_ih" is "lstm_0.weight_ih_l0"."""
     layer = name.removesuffix(f".{role}")
     head, _, tail = layer.rpartition(".")
     if head and re.fullmatch(r"l\d+(_reverse)?", tail):

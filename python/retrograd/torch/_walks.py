@@ -24,7 +24,9 @@ def whole(node: Node, x: Any, weight: Any, bias: Any, recurrent: Any, shift: Any
     name = {"lstm": "lstm", "gru": "gru"}.get(node.op) or f"rnn_{node.attributes['activation']}"
     function = getattr(torch, name)
     given = x.flip(1) if reverse else x
-    y = function(given, states if node.op == "lstm" else states[0], parameters, True, 1, 0.0, False, False, True)[0]
+    y = function(
+        given, states if node.op == "lstm" else states[0], parameters, True, 1, 0.0, False, False, True
+    )[0]
     if not node.attributes["return_sequences"]:
         return y[:, -1]
     return y.flip(1) if reverse else y

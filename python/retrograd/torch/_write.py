@@ -55,7 +55,7 @@ def to_module(net: Model) -> Any:
 @cache
 def _network() -> Any:
     """The class of modules that walk a graph; made when torch is there."""
-    torch = package()
+    import torch
 
     class Network(torch.nn.Module):  # type: ignore[misc]
         """A graph of operations of retrograd, computed by PyTorch."""

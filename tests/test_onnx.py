@@ -17,6 +17,7 @@ import pytest
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+import operation_cases  # noqa: E402
 import retrograd as rg  # noqa: E402
 import test_example_bits as examples  # noqa: E402
 from onnx.reference import ReferenceEvaluator  # noqa: E402
@@ -119,6 +120,27 @@ def test_float64(name: str) -> None:
     if name not in NO_REFERENCE:
         fed = dict(zip(net._core.input_names, given, strict=True))
         assert_near(list(ReferenceEvaluator(model).run(None, fed)), expected, 1e-7)
+
+
+@pytest.mark.parametrize("case", operation_cases.CASES, ids=str)
+def test_broadcasting_axes_and_slices(case: operation_cases.Case) -> None:
+    net, given = case.build(case.draw())
+    net, given = net.copy("float32"), [x.astype(np.float32) for x in given]
+    model = rg.onnx.export(net)
+    assert_near(run(model, given), predicted(net, given), 1e-5)
+    assert_near(predicted(rg.onnx.load(model), given), predicted(net, given), 1e-5)
+
+
+def test_what_has_no_batch_stands_beside_every_sample() -> None:
+    x = rg.Input((2, 3))
+    ends = [rg.constant(np.full((1, 3), 7.0)), rg.Variable(np.ones((2, 3)), name="v")]
+    net = rg.Model(x, rg.ops.concatenate([x, *ends], axis=1))
+    given = [np.zeros((4, 2, 3), np.float32)]
+    model = rg.onnx.export(net)
+    assert_near(run(model, given), predicted(net, given), 0.0)
+    again = rg.onnx.load(model)
+    assert_near(predicted(again, given), predicted(net, given), 0.0)
+    assert shapes(again) == {"v": (2, 3)}
 
 
 @pytest.mark.parametrize("opset", [17, 18, 19, 20, 21])

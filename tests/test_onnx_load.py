@@ -57,6 +57,36 @@ def test_a_product_and_a_sum_are_a_dense_layer() -> None:
     np.testing.assert_allclose(net.predict(x), np.maximum(x @ w + b, 0.0), atol=1e-6)
 
 
+def test_one_number_alone_is_no_parameter() -> None:
+    nodes = [helper.make_node("Mul", ["x", "scale"], ["s"]), helper.make_node("Add", ["s", "row"], ["y"])]
+    weights = {"scale": np.array([2.0], np.float32), "row": np.ones(3, np.float32)}
+    net = rg.onnx.load(model_of(nodes, ("n", 3), **weights))
+    assert list(net.parameters) == ["row"]
+    np.testing.assert_array_equal(net.predict(np.ones((1, 3))), [[3, 3, 3]])
+
+
+def test_a_weight_with_and_without_a_bias_is_one_parameter() -> None:
+    w, b, x = normal(3, 4), normal(3), normal(2, 4)
+    nodes = [
+        helper.make_node("Gemm", ["x", "fc.weight", "fc.bias"], ["p"], transB=1),
+        helper.make_node("Gemm", ["x", "fc.weight"], ["q"], transB=1),
+        helper.make_node("Sub", ["p", "q"], ["y"]),
+    ]
+    net = rg.onnx.load(model_of(nodes, ("n", 4), **{"fc.weight": w, "fc.bias": b}))
+    assert sorted(net.parameters) == ["fc.bias", "fc.weight"]
+    np.testing.assert_allclose(net.predict(x), np.broadcast_to(b, (2, 3)), atol=1e-6)
+
+
+def test_two_layers_of_one_name() -> None:
+    """One weight in two norms that differ: the second layer cannot have the name, nor the parameter."""
+    nodes = [
+        helper.make_node("LayerNormalization", ["x", "a.weight", "a.bias"], ["p"], epsilon=0.1),
+        helper.make_node("LayerNormalization", ["p", "a.weight", "a.bias"], ["y"], epsilon=0.2),
+    ]
+    net = rg.onnx.load(model_of(nodes, ("n", 3), **{"a.weight": normal(3), "a.bias": normal(3)}))
+    assert [layer.name for layer in net.layers] == ["a", "layer_norm_0"]
+
+
 @pytest.mark.parametrize("form", ["torch", "halves", "onnxruntime"])
 def test_gelu_however_it_is_written(form: str) -> None:
     """The constants stand at different places, and in different orders."""
@@ -227,6 +257,23 @@ def test_damaged_files_are_errors_of_ours() -> None:
     assert refused > 50
 
 
+def test_a_name_that_is_no_text() -> None:
+    with pytest.raises(rg.GraphError, match=r"xfdu' .* cannot be read"):
+        rg.onnx.load(small().replace(b"Relu", b"\xff\xfe\xfdu"))
+    domain = model_of([helper.make_node("Relu", ["x"], ["y"], domain="site")], ("n", 3)).SerializeToString()
+    with pytest.raises(rg.FileFormatError, match="onnx: the model contradicts itself"):
+        rg.onnx.load(domain.replace(b"site", b"\xff\xfe\xfd\xfc"))
+
+
+@pytest.mark.parametrize("operator", ["Gemm", "Add", "LayerNormalization", "Conv"])
+def test_parameters_that_are_not_finite_are_refused(operator: str) -> None:
+    shape = ("n", 1, 3) if operator == "Conv" else ("n", 3)
+    w = np.full((1, 1, 3) if operator == "Conv" else (3, 3) if operator == "Gemm" else 3, np.nan, np.float32)
+    nodes = [helper.make_node(operator, ["x", "w"], ["y"])]
+    with pytest.raises(rg.RetrogradError, match="finite"):
+        rg.onnx.load(model_of(nodes, shape, w=w))
+
+
 @pytest.mark.parametrize("data", [b"", b"no model", b"\x08\x08", os.urandom(64)])
 def test_no_model_at_all(data: bytes) -> None:
     with pytest.raises(rg.FileFormatError, match="onnx: this is no ONNX model"):
@@ -260,8 +307,21 @@ def test_settings_that_have_no_counterpart_are_named() -> None:
     shape = helper.make_node("Reshape", ["x", "s"], ["y"], name="r")
     with pytest.raises(rg.GraphError, match="would cut the batch"):
         rg.onnx.load(model_of([shape], x, s=np.array([3, -1])))
+    moved = helper.make_node("Reshape", ["x", "s"], ["y"], name="r")
+    with pytest.raises(rg.GraphError, match="would cut the batch"):
+        rg.onnx.load(model_of([moved], (2, "n", 6), s=np.array([4, -1, 3])))
     with pytest.raises(rg.ShapeError, match="several axes without a size"):
         rg.onnx.load(model_of([helper.make_node("Relu", ["x"], ["y"])], ("n", 3, "h", "w")))
+
+
+def test_what_contradicts_itself_is_named() -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("Gather", ["s", "nine"], ["n"], name="g"),
+        helper.make_node("Reshape", ["x", "n"], ["y"]),
+    ]
+    with pytest.raises(rg.FileFormatError, match="onnx: Gather 'g': it contradicts itself: IndexError"):
+        rg.onnx.load(model_of(nodes, ("n", 3), nine=np.array([9])))
 
 
 def test_a_constant_of_a_few_bytes_may_not_fill_the_memory() -> None:

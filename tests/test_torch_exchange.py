@@ -11,6 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import operation_cases  # noqa: E402
 import retrograd as rg  # noqa: E402
 import test_example_bits as examples  # noqa: E402
 from retrograd import activations, ops  # noqa: E402
@@ -80,6 +81,12 @@ def test_a_module_has_the_same_numbers(name: str, dtype: str) -> None:
     module = rg.torch.to_module(net)
     assert_near(computed(module, given), predicted(net, given), LIMIT[dtype])
     assert same_bytes(state_of(module), rg.torch.state_dict(net))
+
+
+@pytest.mark.parametrize("case", operation_cases.CASES, ids=str)
+def test_broadcasting_axes_and_slices(case: operation_cases.Case) -> None:
+    net, given = case.build(case.draw())
+    assert_near(computed(rg.torch.to_module(net), given), predicted(net, given), 1e-12)
 
 
 @pytest.mark.parametrize("make", examples.CASES, ids=lambda make: make.__name__)
@@ -188,6 +195,16 @@ class Walk(nn.Module):  # type: ignore[misc]
         return self.head(self.walk(x)[0][:, -1])
 
 
+class LastState(nn.Module):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.walk = nn.GRU(5, 7, bidirectional=True, batch_first=True)
+
+    def forward(self, x: Any) -> Any:
+        states = self.walk(x)[1]
+        return torch.cat([states[-1], states[0]], dim=-1)
+
+
 class Transformer(nn.Module):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
@@ -273,6 +290,7 @@ MODULES: dict[str, tuple[Any, tuple[int, ...]]] = {
     "LSTM": (lambda: Walk(nn.LSTM), (6, 5)),
     "GRU": (lambda: Walk(nn.GRU), (6, 5)),
     "RNN": (lambda: Walk(nn.RNN, nonlinearity="relu"), (6, 5)),
+    "last state": (LastState, (6, 5)),
     "transformer": (Transformer, (6,)),
     "shared": (Shared, (4,)),
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrograd import _core, ops
+from retrograd._arguments import finite_numbers
 from retrograd.errors import GraphError, ShapeError
 from retrograd.graph import operation
 from retrograd.layers import BatchNorm, Dense, LayerNorm
@@ -40,7 +41,7 @@ def settled(r: Reader, name: str, value: Value) -> Value:
 def with_parameters(layer: Any, parameters: dict[str, Array]) -> Any:
     """The layer, beginning at these numbers: norms have no argument that says where."""
     made = layer._builder
-    initial = {role: np.asarray(array, np.float64) for role, array in parameters.items()}
+    initial = {role: finite_numbers(role, np.asarray(array)) for role, array in parameters.items()}
     layer._set(_builder=_core.Layer(made.kind, made.config, layer.name or "", None, initial))
     return layer
 

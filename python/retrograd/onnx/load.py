@@ -75,15 +75,15 @@ def load(source: Path | bytes | Any) -> Model:
     """
     onnx = package()
     model = _parsed(onnx, source)
-    _refuse_unknown(model)
     try:
+        _refuse_unknown(model)
         onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, UnicodeDecodeError) as error:
-        raise FileFormatError(f"onnx: the model contradicts itself: {str(error).strip()}") from None
-    try:
-        return _model(onnx, model)
+        with np.errstate(all="ignore"):  # what is not finite is refused where it would be a parameter
+            return _model(onnx, model)
     except RetrogradError:
         raise
+    except onnx.checker.ValidationError as error:
+        raise FileFormatError(f"onnx: the model contradicts itself: {str(error).strip()}") from None
     except (KeyError, IndexError, ValueError, TypeError, OverflowError, AssertionError) as error:
         raise FileFormatError(f"onnx: the model contradicts itself: {error!r}") from error
 
@@ -193,7 +193,9 @@ def _count_uses(reader: Reader, graph: Any, initial: dict[str, Any]) -> None:
             for name in node.output:
                 sources[name] = behind
         else:
-            kind = "MatMul" if node.op_type == "Gemm" else node.op_type
+            # a product with another bias, or with none, is another layer's
+            shift = ",".join(name for name in node.input[2:] if name in sources)
+            kind = f"MatMul {shift}" if node.op_type in ("Gemm", "MatMul") else node.op_type
             for root in behind:
                 reader.uses.setdefault(root, set()).add(kind)
 

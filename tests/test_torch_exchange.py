@@ -345,6 +345,25 @@ def test_layers_have_the_names_of_modules_and_take_in_activations() -> None:
     assert net["4.0"].config["activation"] == ""
 
 
+class Rated(nn.Module):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.users, self.head = nn.Embedding(5, 3), nn.Linear(5, 1)
+
+    def forward(self, user: Any, features: Any) -> Any:
+        return self.head(torch.cat([self.users(user), features], dim=1)).squeeze(-1)
+
+
+def test_several_inputs() -> None:
+    torch.manual_seed(0)
+    module = Rated()
+    net = rg.torch.from_module(module, [(), (2,)], ["int64", None])
+    given = [np.array([4, 0, 2]), np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)]
+    assert_near(predicted(net, given), computed(module, given), 1e-6)
+    with pytest.raises(rg.ArgumentError, match="1 dtypes for 2 inputs"):
+        rg.torch.from_module(module, [(), (2,)], ["int64"])
+
+
 def test_training_goes_on_here() -> None:
     """Gradients of a step of the model are those of the module."""
     module, net, x = made("residual", "float64")
@@ -377,7 +396,11 @@ class Sorting(nn.Module):  # type: ignore[misc]
         (nn.Sequential(nn.MaxPool2d(2, dilation=2)), (1, 8, 8), r"0 \(MaxPool2d\): dilations are \[2, 2\]"),
         (nn.Sequential(nn.Conv2d(1, 1, 3, padding_mode="reflect")), (1, 8, 8), "padding_mode is 'reflect'"),
         (nn.Sequential(nn.Flatten(0)), 3, "the batch would be joined"),
-        (nn.Sequential(nn.LSTM(3, 2)), (4, 3), r"0 \(LSTM\): the batch is axis 0 .* has to be axis 1"),
+        (
+            nn.Sequential(nn.LSTM(3, 2)),
+            (4, 3),
+            r"0 \(LSTM\): it takes the time before the batch, .* batch_first=True",
+        ),
         (nn.Sequential(nn.LayerNorm((2, 3))), (2, 3), "it goes over axes of"),
         (Choosing(), 3, "Choosing cannot be traced"),
         (Sorting(), 3, "sort: it is not known; known are"),

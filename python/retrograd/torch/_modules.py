@@ -188,6 +188,10 @@ def _walk(kind: Any) -> Callable[..., Any]:
     def read(call: Call, m: Any, x: Value, state: Any = None) -> Any:
         refuse_unless(state is None, "a state before the first step is given, and it is 0 here")
         refuse_unless(not getattr(m, "proj_size", 0), "proj_size is given, which the layers here have not")
+        refuse_unless(
+            m.batch_first or x.order == (1, 0, 2),
+            "it takes the time before the batch, which comes first here; make it with batch_first=True",
+        )
         node = call.reader.in_order(x, (0, 1, 2) if m.batch_first else (1, 0, 2))
         last: list[Node] = []
         for depth in range(m.num_layers):

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 def from_module(
-    module: Any, input_shape: int | Sequence[int] | Sequence[Sequence[int]], dtype: DTypeLike | None = None
+    module: Any,
+    input_shape: int | Sequence[int] | Sequence[Sequence[int]],
+    dtype: DTypeLike | Sequence[DTypeLike | None] | None = None,
 ) -> Model:
     """A model with the parameters of a ``torch.nn.Module``, that makes the same numbers of the same arrays.
 
@@ -44,7 +46,8 @@ def from_module(
         Of one sample, without the batch, as the module takes it: images are (channels, height, width). A list
         of shapes for several inputs.
     dtype
-        ``"int64"`` where the input is indices; None: floats of the parameters' own precision.
+        ``"int64"`` where the input is indices; None: floats of the parameters' own precision. A list for
+        several inputs.
 
     Raises
     ------
@@ -92,8 +95,11 @@ class _Walk:
                 f"{len(shapes)} shapes"
             )
         inputs = []
-        for node, shape in zip(places, shapes, strict=False):
-            made = Input(shape, dtype=dtype, name=str(node.name))
+        dtypes = dtype if isinstance(dtype, list | tuple) else [dtype] * len(shapes)
+        if len(dtypes) != len(shapes):
+            raise ArgumentError(f"torch.from_module: {len(dtypes)} dtypes for {len(shapes)} inputs")
+        for node, shape, kind in zip(places, shapes, dtypes, strict=False):
+            made = Input(shape, dtype=kind, name=str(node.name))
             inputs.append(made)
             self.values[node] = Value(str(node.name), node=made)
         for node in places[len(shapes) :]:

@@ -97,7 +97,7 @@ from retrograd.optim import (
 from retrograd.trainer import Trainer
 
 if TYPE_CHECKING:
-    from retrograd import cli, datasets, plot, sklearn
+    from retrograd import cli, datasets, onnx, plot, sklearn, torch
     from retrograd._check import check_gradients
     from retrograd._cost import cost
     from retrograd._diagnose import diagnose
@@ -190,6 +190,7 @@ __all__ = [
     "load",
     "losses",
     "metrics",
+    "onnx",
     "ops",
     "optim",
     "play",
@@ -197,6 +198,7 @@ __all__ = [
     "schedules",
     "sklearn",
     "stop",
+    "torch",
     "what_if",
 ]
 
@@ -211,9 +213,11 @@ _LAZY = {
     "datasets": ("retrograd.datasets", ""),
     "diagnose": ("retrograd._diagnose", "diagnose"),
     "explain": ("retrograd._explain", "explain"),
+    "onnx": ("retrograd.onnx", ""),
     "play": ("retrograd._play", "play"),
     "plot": ("retrograd.plot", ""),
     "sklearn": ("retrograd.sklearn", ""),
+    "torch": ("retrograd.torch", ""),
     "what_if": ("retrograd._what_if", "what_if"),
 }
 

@@ -70,7 +70,7 @@ MODULES = [
     "_layout _drawing _symbolic",
     "_evaluation _explain _what_if _findings _diagnose _machine _cost",
     "plot",
-    "_play sklearn",
+    "_play _tabular sklearn",
     "__init__",
     "cli",
     "__main__",

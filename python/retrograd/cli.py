@@ -28,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
         return status
+    except BrokenPipeError:  # `retrograd predict ... | head` has seen enough
+        sys.stdout = None  # or the interpreter would try to write the rest
+        return 1
     except (RetrogradError, OSError) as error:
         print(f"retrograd: {error}", file=sys.stderr)
         return 1
@@ -56,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("model", help="a file that net.save or `retrograd train` wrote")
     predict.add_argument(
         "data",
-        help="a .csv file like the one trained on; or an .npy file, or a .csv file of numbers with or without "
-        "a line of names",
+        help="a .csv file like the one trained on; otherwise an .npy file, or a .csv file of numbers with or "
+        "without a line of names",
     )
     predict.add_argument(
         "--as",

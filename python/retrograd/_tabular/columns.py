@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Category", "LeftOut", "Number", "infer", "is_gap", "numbers_of"]
+__all__ = [
+    "CATEGORIES",
+    "Category",
+    "LeftOut",
+    "Number",
+    "column_from",
+    "infer",
+    "is_gap",
+    "numbers_of",
+    "refuse_mixtures",
+]
 
 GAPS = {"", "na", "n/a", "#n/a", "nan", "null", "none", "?", "-"}
 WORDS = ({"no": 0.0, "yes": 1.0}, {"false": 0.0, "true": 1.0}, {"n": 0.0, "y": 1.0}, {"f": 0.0, "t": 1.0})
@@ -150,7 +160,9 @@ def infer(
         values = np.array([words[cells[row].lower()] for row in training if not is_gap(cells[row])])
         return Number(name, float(np.median(values)), gaps, words)
     values, bad = numbers_of(cells)
-    if not refuse_mixtures(name, cells, lines, values, bad):
+    if not refuse_mixtures(
+        name, cells, lines, values, bad, f"or leave the column out by --drop {_quoted(name)}"
+    ):
         return _category(name, kept, present, gaps)
     measured = values[training][~np.isnan(values[training])]
     different, counts = np.unique(measured, return_counts=True)
@@ -161,9 +173,16 @@ def infer(
 
 
 def refuse_mixtures(
-    name: str, cells: Sequence[str], lines: Sequence[int], values: NDArray[np.float64], bad: list[int]
+    name: str,
+    cells: Sequence[str],
+    lines: Sequence[int],
+    values: NDArray[np.float64],
+    bad: list[int],
+    otherwise: str,
 ) -> bool:
     """Whether the column is one of numbers; what is neither numbers nor texts is refused.
+
+    ``otherwise`` is how the user may do without the column.
 
     Raises
     ------
@@ -180,17 +199,17 @@ def refuse_mixtures(
     ):
         matching = [row for row in bad if pattern.fullmatch(cells[row])]
         if len(matching) > 0.5 * present:
+            first = matching[0]
             raise ArgumentError(
-                f"column {name!r} has {what} ({cells[matching[0]]!r} in line {lines[matching[0]]}); {advice}, "
-                f"or leave the column out by --drop {_quoted(name)}"
+                f"column {name!r} has {what} ({cells[first]!r} in line {lines[first]}); {advice}, {otherwise}"
             )
     different = len(np.unique(values[~np.isnan(values)]))
     if len(bad) <= 0.1 * present and different > CATEGORIES:
-        others = f"; {len(bad) - 1} more are like it" if len(bad) > 1 else ""
+        first = bad[0]
+        others = f" and {len(bad) - 1} more like it" if len(bad) > 1 else ""
         raise ArgumentError(
-            f"column {name!r} has {present - len(bad):,} numbers, but {cells[bad[0]]!r} in line "
-            f"{lines[bad[0]]}{others}; mend it, leave the cell empty, or leave the column out by "
-            f"--drop {_quoted(name)}"
+            f"column {name!r} has {present - len(bad):,} numbers, but {cells[first]!r} in line {lines[first]}"
+            f"{others}; mend it, leave the cell empty, {otherwise}"
         )
     return False
 

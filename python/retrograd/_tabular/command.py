@@ -6,14 +6,14 @@ import csv
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from retrograd._arguments import unknown
 from retrograd._tabular.prediction import predictions, warning_of
 from retrograd._tabular.preparation import KEY, Preparation
 from retrograd._tabular.reading import delimiter_of, read_table
 from retrograd._tabular.report import lines_of, object_of
-from retrograd._tabular.training import Settings
+from retrograd._tabular.training import BATCH, SMALL_BATCH, Settings
 from retrograd._tabular.training import train as train_table
 from retrograd.errors import ArgumentError, FileFormatError
 
@@ -25,23 +25,31 @@ if TYPE_CHECKING:
 
 __all__ = ["add_train_arguments", "check_out", "predict", "settings_of", "train"]
 
-# What is taken where an option is left out: for the bundled digits, and for a table.
-DIGITS = {"hidden": [128], "epochs": 30, "batch_size": 32, "lr": 2e-3, "out": "digits.safetensors"}
-TABLE = {"hidden": [64, 64], "epochs": 50, "batch_size": 64, "lr": 5e-3, "out": "model.safetensors"}
+
+class Defaults(NamedTuple):
+    """What is taken where an option is left out."""
+
+    hidden: list[int]
+    epochs: int
+    batch_size: int  # 0: by the number of rows
+    lr: float
+    out: str
+
+
+DIGITS = Defaults([128], 30, 32, 2e-3, "digits.safetensors")
+TABLE = Defaults([64, 64], 50, 0, 5e-3, "model.safetensors")
 _OF_TABLES = ("target", "task", "drop", "delimiter", "validation_split", "json")
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``train``; numbers are read by ``settings_of``, so that a bad one is one sentence."""
 
-    def add(name: str, text: str, metavar: str, key: str = "") -> None:
-        if key:
-            digits, table = (
-                ",".join(map(str, chosen[key])) if key == "hidden" else chosen[key]
-                for chosen in (DIGITS, TABLE)
-            )
-            text += f" (default: {table}; of the digits: {digits})"
+    def add(name: str, text: str, metavar: str) -> None:
         parser.add_argument(name, help=text, metavar=metavar)
+
+    def both(name: str) -> str:
+        table, digits = (getattr(chosen, name) for chosen in (TABLE, DIGITS))
+        return f"(default: {table}; for the digits: {digits})"
 
     parser.add_argument(
         "data", nargs="?", help="a .csv file with a line of names; without it the bundled handwritten digits"
@@ -55,14 +63,19 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--hidden",
         nargs="*",
         metavar="UNITS",
-        help="units of the hidden layers, 64,64 for instance (default: 64,64; of the digits: 128)",
+        help="units of the hidden layers (default: 64,64; for the digits: 128)",
     )
-    add("--epochs", "passes over the rows, at most", "N", "epochs")
-    add("--batch-size", "rows of an update", "N", "batch_size")
-    add("--lr", "Adam's learning rate", "RATE", "lr")
+    add("--epochs", f"passes over the rows, at most {both('epochs')}", "N")
+    add(
+        "--batch-size",
+        f"rows of an update (default: a 20th of the rows, {SMALL_BATCH} to {BATCH}; for the digits: "
+        f"{DIGITS.batch_size})",
+        "N",
+    )
+    add("--lr", f"Adam's learning rate {both('lr')}", "RATE")
     add("--seed", "of the weights, the order of the rows and the split (default: 0)", "N")
     add("--threads", "default: chosen by the work", "N")
-    add("--out", "where the model is saved", "FILE", "out")
+    add("--out", f"where the model is saved {both('out')}", "FILE")
     parser.add_argument("--json", action="store_true", help="one JSON object in place of the report")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -78,8 +91,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
     if options.hidden and options.data is None and os.path.isfile(options.hidden[-1]):
         options.data = options.hidden.pop()  # the file stood behind --hidden, which takes all it can get
     chosen = DIGITS if options.data is None else TABLE
-    options.out = options.out or chosen["out"]
-    hidden, share = chosen["hidden"], 0.2
+    options.out = options.out or chosen.out
+    hidden, share = chosen.hidden, 0.2
     if options.hidden is not None:
         texts = [part for text in options.hidden for part in text.split(",")]
         hidden = [_whole("--hidden", text) for text in texts]
@@ -87,17 +100,15 @@ def settings_of(options: argparse.Namespace) -> Settings:
         share = _real("--validation-split", options.validation_split)
         if not 0 < share < 1:
             raise ArgumentError(f"--validation-split: expected a share between 0 and 1, got {share:g}")
-    lr = chosen["lr"] if options.lr is None else _real("--lr", options.lr)
+    lr = chosen.lr if options.lr is None else _real("--lr", options.lr)
     if not 0 < lr < float("inf"):
         raise ArgumentError(f"--lr: expected a number above 0, got {lr:g}")
-    epochs, batch_size = (
-        chosen[key] if text is None else _whole(f"--{key.replace('_', '-')}", text)
-        for key, text in (("epochs", options.epochs), ("batch_size", options.batch_size))
-    )
     return Settings(
         hidden=hidden,
-        epochs=epochs,
-        batch_size=batch_size,
+        epochs=chosen.epochs if options.epochs is None else _whole("--epochs", options.epochs),
+        batch_size=chosen.batch_size
+        if options.batch_size is None
+        else _whole("--batch-size", options.batch_size),
         lr=lr,
         seed=0 if options.seed is None else _whole("--seed", options.seed, 0),
         threads=None if options.threads is None else _whole("--threads", options.threads),
@@ -151,9 +162,7 @@ def refuse_without_file(options: argparse.Namespace) -> None:
     for name in _OF_TABLES:
         if getattr(options, name):
             option = f"--{name.replace('_', '-')}"
-            raise ArgumentError(
-                f"{option}: for a .csv file alone, as in: retrograd train data.csv --target price"
-            )
+            raise ArgumentError(f"{option} needs a .csv file, as in: retrograd train data.csv --target price")
 
 
 def train(options: argparse.Namespace, settings: Settings) -> int:

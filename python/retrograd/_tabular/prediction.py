@@ -21,8 +21,8 @@ def predictions(
 ) -> tuple[list[str], list[list[str]], dict[str, list[str]]]:
     """Names, rows of text, and what was unknown in which column.
 
-    ``kind`` is "probabilities" for a column for each class, "target=class"; else there is one column, which is
-    called after the target.
+    ``kind`` "probabilities" makes a column for each class, "target=class"; else there is one column, called
+    after the target.
 
     Raises
     ------

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from retrograd._tabular.reading import Table
 
-__all__ = ["KEY", "Preparation", "Target", "prepare", "preparation_of", "target_of"]
+__all__ = ["KEY", "Preparation", "Target", "preparation_of", "prepare", "rows_with", "target_of"]
 
 KEY = "table"  # in the metadata of a model file
 _VERSION = 1
@@ -137,7 +137,9 @@ def target_of(table: Table, name: str, task: str | None) -> Target:
             f"the target {name!r} is {cells[0]!r} in every row: there is nothing to learn; choose another"
         )
     values, bad = numbers_of(cells)
-    numeric = task != "classes" and refuse_mixtures(name, cells, table.lines, values, bad)
+    numeric = task != "classes" and refuse_mixtures(
+        name, cells, table.lines, values, bad, "or choose another target"
+    )
     if task == "number" and not numeric:
         raise ArgumentError(
             f"the target {name!r} has {cells[bad[0]]!r} in line {table.lines[bad[0]]}, which is no number; "
@@ -150,8 +152,8 @@ def target_of(table: Table, name: str, task: str | None) -> Target:
     classes = sorted(set(cells), key=(str if bad else float))
     if len(classes) > max(CATEGORIES, 2 * _CLASSES) or len(classes) > len(cells) / 2:
         raise ArgumentError(
-            f"the target {name!r} has {len(classes):,} different values in {len(cells):,} rows: too many to be "
-            "classes" + ("" if bad else "; for a number say --task number")
+            f"the target {name!r} has {len(classes):,} different values in {len(cells):,} rows, too many to "
+            "be classes" + ("" if bad else "; for a number say --task number")
         )
     place = {label: k for k, label in enumerate(classes)}
     return Target(name, classes, np.array([place[cell] for cell in cells]))

@@ -144,7 +144,7 @@ def _header(path: str, row: list[str], delimiter: str) -> list[str]:
                 )
     if all(_is_number(name) for name in names):
         raise FileFormatError(
-            f"{path}: the first line has numbers ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''}), "
+            f"{path}: the first line has numbers ({', '.join(names[:3])}{', ...' * (len(names) > 3)}), "
             "expected the names of the columns; write a line of names above"
         )
     names = [name or f"column {place}" for place, name in enumerate(names, 1)]

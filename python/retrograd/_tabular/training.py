@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from retrograd._tabular.reading import Table
     from retrograd.history import History
 
-__all__ = ["Outcome", "Settings", "train"]
+__all__ = ["BATCH", "SMALL_BATCH", "Outcome", "Settings", "train"]
 
 ROWS = 10  # fewer cannot be split into what is learnt from and what is compared with
 PATIENCE = 10
+SMALL_BATCH, BATCH = 8, 64  # rows of an update: a 20th of all, within these
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Settings:
 
     hidden: list[int]
     epochs: int
-    batch_size: int
+    batch_size: int  # 0: by the number of rows
     lr: float
     seed: int
     threads: int | None
@@ -88,15 +89,16 @@ def train(
     training, held_out = _split(len(whole), target, settings)
     preparation, left_out = prepare(whole, target, drop, training, delimiter)
     x, _ = preparation.encode(whole)
+    batch_size = settings.batch_size or min(max(len(training) // 20, SMALL_BATCH), BATCH)
     y, scale, offset = _scaled(target, training)
     trainer = Trainer(
         network(preparation, target, x[training], settings),
         loss="mean_squared_error" if target.classes is None else "cross_entropy",
-        optimizer=Adam(Cosine(settings.lr, settings.epochs * math.ceil(len(training) / settings.batch_size))),
+        optimizer=Adam(Cosine(settings.lr, settings.epochs * math.ceil(len(training) / batch_size))),
         threads=settings.threads,
         seed=settings.seed,
     )
-    interrupted = _fit(trainer, (x[training], y[training]), (x[held_out], y[held_out]), settings)
+    interrupted = _fit(trainer, (x[training], y[training]), (x[held_out], y[held_out]), batch_size, settings)
     net = trainer.model
     if target.classes is None:
         net = Model(net.inputs, Rescale(scale, offset)(net.outputs[0]))  # begins with what was learnt
@@ -163,13 +165,19 @@ def network(preparation: Preparation, target: Target, x: NDArray[np.float64], se
     )
 
 
-def _fit(trainer: Trainer, training: tuple[Any, Any], held_out: tuple[Any, Any], settings: Settings) -> bool:
+def _fit(
+    trainer: Trainer,
+    training: tuple[Any, Any],
+    held_out: tuple[Any, Any],
+    batch_size: int,
+    settings: Settings,
+) -> bool:
     """Whether Ctrl-C ended it."""
     try:
         trainer.fit(
             *training,
             epochs=settings.epochs,
-            batch_size=settings.batch_size,
+            batch_size=batch_size,
             validation_data=held_out,
             callbacks=[EarlyStopping(patience=PATIENCE)],
             progress=settings.progress,

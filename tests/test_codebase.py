@@ -63,7 +63,7 @@ MODULES = [
     "data",
     "model",
     "_curve _course",
-    "history _progress callbacks stop _flow",
+    "history _progress _events callbacks stop _flow",
     "_feed",
     "trainer",
     "_trace _check datasets",

@@ -531,3 +531,15 @@ def test_as_a_program(write: Write) -> None:
     bad = program("prise")
     assert (bad.returncode, bad.stdout, bad.stderr.count("\n")) == (1, "", 1)
     assert "Traceback" not in bad.stderr
+
+
+def test_a_reader_who_has_seen_enough(write: Write, model: str) -> None:
+    write("many.csv", "area town lift", [[50, "Rome", "yes"]] * 20_000)  # more than a pipe holds
+    command = [sys.executable, "-m", "retrograd", "predict", model, "many.csv"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"price\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 1

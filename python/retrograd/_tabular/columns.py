@@ -76,8 +76,7 @@ class Number:
             _refuse_infinite(self.name, values, cells, lines)
         else:
             values = np.array([self.words.get(cell.lower(), math.nan) for cell in cells])
-            unknown = [cell for cell, gap in zip(cells, np.isnan(values), strict=True) if gap and cell]
-            unknown = [cell for cell in unknown if not is_gap(cell)]
+            unknown = [cell for cell in cells if cell.lower() not in self.words and not is_gap(cell)]
         missing = np.isnan(values)
         columns = [np.where(missing, self.median, values)]
         if self.gaps:
@@ -122,7 +121,12 @@ def is_gap(cell: str) -> bool:
 
 def numbers_of(cells: Sequence[str]) -> tuple[NDArray[np.float64], list[int]]:
     """The values, NaN for a gap, and the rows of what is neither. [rows]"""
-    values = np.full(len(cells), math.nan)
+    try:  # at once where there is nothing to look for
+        values = np.fromiter(map(float, cells), np.float64, len(cells))
+        if "_" not in "".join(cells):
+            return values, []
+    except ValueError:
+        values = np.full(len(cells), math.nan)
     bad = []
     for row, cell in enumerate(cells):
         try:
@@ -146,29 +150,33 @@ def infer(
     ArgumentError
         Dates, numbers with a comma, infinite numbers, or a few texts among numbers.
     """
-    present = [cell for cell in cells if not is_gap(cell)]
-    kept = {cells[row] for row in training if not is_gap(cells[row])}
+    different = set(cells)  # of which there are few, often: each is looked at once
+    missing = {cell for cell in different if is_gap(cell)}
+    learnt = [cells[row] for row in training]
+    kept = set(learnt) - missing
     if re.fullmatch(r"column \d+", name):
         return LeftOut(name, "it has no name")
     if not kept:
         return LeftOut(name, "it has no values")
-    gaps = any(is_gap(cells[row]) for row in training)
+    gaps = not missing.isdisjoint(learnt)
     if len(kept) == 1 and not gaps:
         return LeftOut(name, "it is always the same")
-    words = words_of(present)
+    words = words_of(different - missing)
     if words is not None:
-        values = np.array([words[cells[row].lower()] for row in training if not is_gap(cells[row])])
+        values = np.array([words[cell.lower()] for cell in learnt if cell not in missing])
         return Number(name, float(np.median(values)), gaps, words)
     values, bad = numbers_of(cells)
     if not refuse_mixtures(
         name, cells, lines, values, bad, f"or leave the column out by --drop {_quoted(name)}"
     ):
-        return _category(name, kept, present, gaps)
+        present = sum(cell not in missing for cell in cells)
+        if len(kept) > CATEGORIES or len(kept) > max(3, present / 2):
+            return LeftOut(name, f"{len(different - missing):,} different texts are no categories")
+        return Category(name, tuple(sorted(kept)), gaps)
     measured = values[training][~np.isnan(values[training])]
-    different, counts = np.unique(measured, return_counts=True)
-    few = 3 <= len(different) <= FEW and counts.min() >= OFTEN and bool((different % 1 == 0).all())
-    if few:
-        return Category(name, tuple(_whole(repr(value)) for value in different.tolist()), gaps, whole=True)
+    found, counts = np.unique(measured, return_counts=True)
+    if 3 <= len(found) <= FEW and counts.min() >= OFTEN and (found % 1 == 0).all():
+        return Category(name, tuple(_whole(repr(value)) for value in found.tolist()), gaps, whole=True)
     return Number(name, float(np.median(measured)), gaps)
 
 
@@ -214,16 +222,10 @@ def refuse_mixtures(
     return False
 
 
-def words_of(present: Sequence[str]) -> dict[str, float] | None:
-    """The words that mean 0 and 1, where the column has nothing else."""
-    found = {cell.lower() for cell in present}
+def words_of(texts: set[str]) -> dict[str, float] | None:
+    """The words that mean 0 and 1, where there is nothing else."""
+    found = {text.lower() for text in texts}
     return next((words for words in WORDS if found and found <= set(words)), None)
-
-
-def _category(name: str, kept: set[str], present: Sequence[str], gaps: bool) -> Category | LeftOut:
-    if len(kept) > CATEGORIES or len(kept) > max(3, len(present) / 2):
-        return LeftOut(name, f"{len(set(present)):,} different texts are no categories")
-    return Category(name, tuple(sorted(kept)), gaps)
 
 
 def _refuse_infinite(

@@ -169,10 +169,11 @@ def tsan(session: nox.Session) -> None:
 
 @nox.session
 def torch(session: nox.Session) -> None:
-    """Forward, gradients, losses, metrics and every optimizer against PyTorch and scikit-learn."""
-    session.install(".[test]", "torch==2.13.0", "scikit-learn")
+    """Forward, gradients, losses, metrics and every optimizer against PyTorch and scikit-learn; exchange."""
+    session.install(".[test]", "torch==2.13.0", "scikit-learn", "onnx", "onnxruntime")
     files = sorted(str(path) for path in Path("tests").glob("test_torch_*.py"))
-    session.run("pytest", *files, "tests/test_sklearn_metrics.py", *session.posargs)
+    files += ["tests/test_onnx.py", "tests/test_onnx_load.py", "tests/test_sklearn_metrics.py"]
+    session.run("pytest", *files, *session.posargs)
 
 
 @nox.session

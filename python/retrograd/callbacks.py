@@ -16,19 +16,21 @@ A callback is any object with some of these methods; deriving from :class:`Callb
 from __future__ import annotations
 
 import math
+import os
+from time import time
 from typing import TYPE_CHECKING, Any
 
+from retrograd._arguments import flag
 from retrograd.errors import ArgumentError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
 
     from retrograd.trainer import Trainer
 
     Hook = Callable[[Trainer, dict[str, Any]], Any]
 
-__all__ = ["CSVLogger", "Callback", "LambdaCallback"]
+__all__ = ["CSVLogger", "Callback", "LambdaCallback", "TensorBoard"]
 
 HOOKS = ("on_train_begin", "on_epoch_begin", "on_iteration_end", "on_epoch_end", "on_train_end")
 
@@ -135,6 +137,62 @@ class CSVLogger(Callback):
 
 def _number(value: float) -> str:
     return "" if math.isnan(value) else repr(value)
+
+
+class TensorBoard(Callback):
+    """What the history records, for ``tensorboard --logdir folder``; nothing has to be installed to write it.
+
+    Each ``fit`` writes a file of its own into the folder. A quantity goes under its name in the history, at
+    the number of completed epochs: ``loss``, ``val_loss``, ``lr`` and so on. To compare runs, give each a
+    folder of its own inside of one that TensorBoard shows.
+
+    Parameters
+    ----------
+    folder
+        Made where it is missing.
+    histograms
+        Whether the distribution of each parameter is written too.
+
+    Raises
+    ------
+    ArgumentError
+        ``histograms`` that is neither True nor False.
+    OSError
+        When training begins: the folder cannot be made or written to.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], histograms: bool = False) -> None:
+        self.folder = os.fspath(folder)
+        self.histograms = flag("TensorBoard: histograms", histograms)
+        self._path = ""
+
+    def on_train_begin(self, trainer: Trainer, logs: dict[str, Any]) -> None:
+        from retrograd._events import version
+
+        os.makedirs(self.folder, exist_ok=True)
+        now = time()
+        # read in the order of the names, and recognised by the word in them
+        while os.path.exists(path := os.path.join(self.folder, f"events.out.tfevents.{now:.6f}.retrograd")):
+            now += 1e-6
+        self._path = path
+        self._append(version(now))
+
+    def on_epoch_end(self, trainer: Trainer, logs: dict[str, Any]) -> None:
+        from retrograd._events import histogram, summary
+
+        values: dict[str, float | bytes] = {
+            name: logs[name] for name in trainer.monitors if not math.isnan(logs.get(name, math.nan))
+        }
+        if self.histograms:
+            values |= {name: histogram(array) for name, array in trainer.model.parameters.items()}
+        self._append(summary(time(), trainer.epoch, values))
+
+    def _append(self, message: bytes) -> None:
+        from retrograd._events import record
+
+        # opened anew each time, so a killed run leaves whole records
+        with open(self._path, "ab") as file:
+            file.write(record(message))
 
 
 def hooks(callbacks: Any) -> dict[str, list[Hook]]:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from retrograd._tabular.training import Settings
+
 __all__ = ["main"]
 
 
@@ -26,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
         return status
+    except BrokenPipeError:  # `retrograd predict ... | head` has seen enough
+        sys.stdout = None  # or the interpreter would try to write the rest
+        return 1
     except (RetrogradError, OSError) as error:
         print(f"retrograd: {error}", file=sys.stderr)
         return 1
@@ -40,37 +45,32 @@ def _parser() -> argparse.ArgumentParser:
     from retrograd import __version__
     from retrograd._explain import command as explain
     from retrograd._play import command as play
+    from retrograd._tabular import command as tabular
 
     parser = argparse.ArgumentParser(prog="retrograd", description="Neural-network training on the CPU.")
     parser.add_argument("--version", action="version", version=f"retrograd {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command")
 
-    train = commands.add_parser(
-        "train",
-        help="train a network on the bundled handwritten digits",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    train.add_argument("--epochs", type=int, default=30, help="passes over the training images")
-    train.add_argument("--hidden", type=int, nargs="*", default=[128], metavar="UNITS", help="hidden layers")
-    train.add_argument("--batch-size", type=int, default=32, help="images of an update")
-    train.add_argument("--lr", type=float, default=2e-3, help="Adam's learning rate")
-    train.add_argument("--seed", type=int, default=0, help="of the weights and the order of the images")
-    train.add_argument("--threads", type=int, default=None, help="default: chosen by the work")
-    train.add_argument("--out", default="digits.safetensors", help="where the model is saved")
-    train.add_argument("--quiet", action="store_true", help="no progress")
+    train = commands.add_parser("train", help="train a network on a .csv file, or on handwritten digits")
+    tabular.add_train_arguments(train)
     train.set_defaults(run=_train)
 
     predict = commands.add_parser("predict", help="the outputs of a saved model for the rows of a file")
     predict.add_argument("model", help="a file that net.save or `retrograd train` wrote")
     predict.add_argument(
-        "data", help="an .npy file, or a .csv file of numbers with or without a line of names"
+        "data",
+        help="a .csv file like the one trained on; otherwise an .npy file, or a .csv file of numbers with or "
+        "without a line of names",
     )
     predict.add_argument(
         "--as",
         dest="kind",
         choices=("outputs", "probabilities", "labels"),
         default="outputs",
-        help="what is printed (default: outputs)",
+        help="what is printed (default: outputs; where the classes have names, the names)",
+    )
+    predict.add_argument(
+        "--delimiter", metavar="CHARACTER", help="of a .csv file (default: as in training, else ',')"
     )
     predict.add_argument("--out", default=None, help="an .npy or .csv file to write in place of printing")
     predict.set_defaults(run=_predict)
@@ -90,6 +90,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(options: argparse.Namespace) -> int:
+    from retrograd._tabular import command as tabular
+
+    settings = tabular.settings_of(options)
+    if options.data is not None:
+        return tabular.train(options, settings)
+    tabular.refuse_without_file(options)
+    tabular.check_out(options.out)
+    return _train_on_digits(settings, options.out)
+
+
+def _train_on_digits(settings: Settings, out: str) -> int:
     import numpy as np
 
     import retrograd as rg
@@ -101,27 +112,27 @@ def _train(options: argparse.Namespace) -> int:
         [
             rg.Input(64),
             rg.Rescale(1 / 16),
-            *[rg.Dense(units, activation="relu") for units in options.hidden],
+            *[rg.Dense(units, activation="relu") for units in settings.hidden],
             rg.Dense(10),
         ],
-        seed=options.seed,
+        seed=settings.seed,
     )
     trainer = rg.Trainer(
         net,
         loss="cross_entropy",
-        optimizer=rg.Adam(options.lr),
+        optimizer=rg.Adam(settings.lr),
         metrics=["accuracy"],
-        threads=options.threads,
-        seed=options.seed,
+        threads=settings.threads,
+        seed=settings.seed,
     )
     interrupted = False
     try:
         history = trainer.fit(
             x[training],
             y[training],
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            progress=False if options.quiet else None,
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            progress=settings.progress,
         )
     except KeyboardInterrupt:
         history, interrupted = trainer.history, True
@@ -131,7 +142,7 @@ def _train(options: argparse.Namespace) -> int:
     result = trainer.evaluate(x[test], y[test])
     wrong = int(np.sum(net.predict(x[test]).argmax(axis=1) != y[test]))
     print(f"test accuracy {result['accuracy']:.2%} ({wrong} of {len(test)} wrong), loss {result['loss']:.4f}")
-    print(f"saved to {net.save(options.out)}")
+    print(f"saved to {net.save(out)}")
     return 130 if interrupted else 0
 
 
@@ -139,8 +150,13 @@ def _predict(options: argparse.Namespace) -> int:
     import numpy as np
 
     import retrograd as rg
+    from retrograd._tabular import command as tabular
+    from retrograd._tabular.preparation import preparation_of
 
     net = rg.load(options.model)
+    preparation = preparation_of(options.model, net.metadata)
+    if preparation is not None and not options.data.endswith(".npy"):
+        return tabular.predict(options, net, preparation)
     x = _read(options.data)
     node = net.inputs[0]
     if len(net.inputs) == 1 and x.ndim == 2 and len(node.shape) != 2:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Indexed", "Stream", "Windows", "as_array", "batches", "split_rows"]
 
 _ACCEPTED = "float16, float32, float64, integers and bool"
+_POLARS = {"Boolean", "Float16", "Float32", "Float64"} | {
+    f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)
+}
 
 
 # ------------------------------------------------------------------------------------ one array
@@ -162,19 +165,27 @@ def _plain_dtype(column: Any) -> np.dtype[Any]:
 
 
 def _from_polars(value: Any, name: str) -> Array:
-    array: Array = np.asarray(value.to_numpy())
-    if array.dtype.kind not in "fiub" and hasattr(value, "schema"):
-        bad = [
-            column
-            for column, dtype in value.schema.items()
-            if not (dtype.is_numeric() or str(dtype) == "Boolean")
-        ]
-        if bad:
-            raise DTypeError(
-                f"{name}: column {bad[0]!r} is {value.schema[bad[0]]}, expected one of {_ACCEPTED}; "
-                "turn it into numbers first, for instance by polars' to_dummies"
-            )
-    return array
+    kind = type(value).__name__
+    if kind not in ("DataFrame", "Series"):
+        hint = "; collect it first (.collect())" if kind == "LazyFrame" else ""
+        raise DTypeError(f"{name}: got polars {kind}, expected a DataFrame or a Series{hint}")
+    columns = value.schema if kind == "DataFrame" else {value.name: value.dtype}
+    for column, dtype in columns.items():
+        shown = str(dtype)
+        if shown in _POLARS or (kind == "Series" and shown.startswith("Array")):  # a row of numbers in each
+            continue
+        which = f"column {column!r} is" if kind == "DataFrame" else "dtype is"
+        advice = "for instance by polars' to_dummies or to_physical"
+        if dtype.is_numeric():
+            advice = "by .cast(polars.Float64)"
+        elif dtype.is_temporal():
+            advice = "for instance days since the first one"
+        raise DTypeError(
+            f"{name}: {which} {shown}, expected one of {_ACCEPTED}; turn it into numbers first, {advice}"
+        )
+    array: Array = value.to_numpy()
+    # truth values with gaps have no array of their own
+    return array.astype(np.float64) if array.dtype == object else array
 
 
 # ----------------------------------------------------------------------- arrays for a model's inputs

@@ -35,7 +35,7 @@ foreach(isa IN LISTS retrograd_isas)
                          -fno-asynchronous-unwind-tables -fno-unwind-tables
                          $<$<BOOL:${RETROGRAD_WERROR}>:-Werror> ${retrograd_${isa}_flags})
   if(isa STREQUAL "baseline")  # of machines from before 2013: small rather than fast
-    target_compile_options(retrograd_kernels_${isa} PRIVATE -O2)
+    target_compile_options(retrograd_kernels_${isa} PRIVATE -Os)
   endif()
   set_target_properties(retrograd_kernels_${isa} PROPERTIES POSITION_INDEPENDENT_CODE ON
                         CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)

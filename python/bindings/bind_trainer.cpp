@@ -256,6 +256,13 @@ void bind_trainer_of(py::module_& m, const char* name) {
                                })
         .def("run_batch", &run_batch<T>, py::arg("x"), py::arg("y"), py::arg("sample_weight"),
              py::arg("collect"), py::arg("record_layers"))
+        .def(
+            "prepare",
+            [](Tr& t, const py::sequence& x, const py::sequence& y, const py::object& weight) {
+                const Arrays arrays(x, y, weight);
+                t.prepare(arrays.batch());
+            },
+            py::arg("x"), py::arg("y"), py::arg("sample_weight"))
         .def("end_epoch", &Tr::end_epoch)
         .def("evaluate", &evaluate<T>, py::arg("x"), py::arg("y"), py::arg("sample_weight"),
              py::arg("batch_size"), py::arg("rows"), py::arg("collect"))

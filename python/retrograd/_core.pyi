@@ -298,6 +298,8 @@ class _Trainer:
     ) -> EpochResult:
         """One iteration with all rows, which is no epoch."""
     def end_epoch(self) -> None: ...
+    def prepare(self, x: Sequence[Array], y: Sequence[Array], sample_weight: Array | None) -> None:
+        """Makes the loss's graph for such targets, as the first call that trains would."""
     def evaluate(
         self,
         x: Sequence[Array],

@@ -101,6 +101,10 @@ class ArrayFeed:
     def fingerprint(self, prefix: str = "") -> dict[str, Any]:
         return fingerprint_of_arrays(self._x, self._y, prefix)
 
+    def prepare(self, core: Core) -> None:
+        """Let a loss function see the targets, so that a file has its graph from the beginning."""
+        core.prepare(self._x, self._y, self._weight)
+
     def train(self, core: Core, watch: Watch) -> Pass | None:
         """One epoch; None where it was broken off."""
         before = core.epoch

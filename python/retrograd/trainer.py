@@ -705,6 +705,8 @@ class Trainer:
         self._monitors = self._names(validation is not None, probe)
         if self._plateau is not None:
             monitored("ReduceOnPlateau", self._plateau.monitor, self)
+        if isinstance(feed, ArrayFeed) and callable(self._objective.spec):
+            feed.prepare(self._core)
         return run
 
     def _carry_out(self, run: Run, bar: Any) -> History:

@@ -129,6 +129,8 @@ class Trainer {
     // With `resume` the data and the options must be those of the epoch that was broken off.
     EpochResult<T> run_epoch(const Batch& data, const EpochOptions& options);
     [[nodiscard]] EpochCursor unfinished() const;
+    // The graph of the loss for such targets, which else the first call that trains makes.
+    void prepare(const Batch& batch);
     // One iteration with all rows of `data`, which is no epoch: how an epoch is made of data that never is
     // one array. end_epoch() counts it.
     EpochResult<T> run_batch(const Batch& data, EpochOptions options);

@@ -136,6 +136,12 @@ void Trainer<T>::end_epoch() {
 }
 
 template <class T>
+void Trainer<T>::prepare(const Batch& batch) {
+    const Training training(state_->model->use(), state_->busy);
+    (void)state_->loss_graph(state_->train, batch);
+}
+
+template <class T>
 EpochCursor Trainer<T>::unfinished() const {
     return state_->is_unfinished() ? state_->progress.cursor : EpochCursor{};
 }

@@ -247,11 +247,8 @@ class BatchFeed:
     def _train(self, core: Core, watch: Watch) -> Pass | None:
         total, kept, first = self._total, self._kept, self._firsts
         shown = perf_counter()
-        batches = self._epoch(core.epoch, total.count)
-        while not watch.stopped():
-            batch = next(batches, None)
-            if batch is None:
-                break
+        stopped = watch.stopped()  # where a fit is resumed that was stopped
+        for batch in () if stopped else self._epoch(core.epoch, total.count):
             number = total.count
             try:
                 x, y, weight = self._ready(batch)
@@ -273,6 +270,8 @@ class BatchFeed:
             if watch.on_progress is not None and now - shown >= _SHOWN:
                 shown = now
                 watch.on_progress(number + 1, max(self._steps, number + 2), total.loss())
+            if watch.stopped():
+                break
         if total.count == 0:
             raise self._nothing(core.epoch)
         if watch.stopped() and total.count != self._steps:

@@ -296,6 +296,11 @@ class Checkpoint(Callback):
         best = [file for _, file in reversed(self._best) if file not in self._files]
         return best + self._files
 
+    @property
+    def best(self) -> str | None:
+        """The file of the best epoch, with ``keep_best``; None before the first."""
+        return self._best[0][1] if self._best else None
+
     def latest(self) -> str | None:
         """The newest file of this path that exists, by the numbers in its name; None where there is none.
 

@@ -52,7 +52,8 @@ def main(folder: str) -> None:
     else:
         finished = rg.Trainer.load(last)
         finished.resume(x[20:], y[20:], validation_data=validation, callbacks=callbacks, progress=False)
-    columns = {k: v for k, v in finished.history.history.items() if k not in ("seconds", "samples_per_second")}
+    columns = dict(finished.history.history)
+    del columns["seconds"], columns["samples_per_second"]
     slots = {
         f"{name} {slot}": view
         for name, views in finished.optimizer_state.items()

@@ -1,4 +1,4 @@
-"""Fits for the tests of checkpoints: each a trainer, its data and its callbacks, made anew as often as asked."""
+"""Fits for the tests of checkpoints: a trainer, its data and its callbacks, made anew as often as asked."""
 
 from __future__ import annotations
 

@@ -228,7 +228,10 @@ def test_arguments_that_cannot_be(path: str, options: dict[str, Any], text: str)
 def test_what_is_seen_when_training_begins(tmp_path: Path) -> None:
     for checkpoint, text in [
         (rg.callbacks.Checkpoint(tmp_path / "no" / "c"), "the folder .*no' does not exist; make it first"),
-        (rg.callbacks.Checkpoint(tmp_path / "{epoch}", keep_best=1, monitor="val_los"), "no 'val_los' to watch"),
+        (
+            rg.callbacks.Checkpoint(tmp_path / "{epoch}", keep_best=1, monitor="val_los"),
+            "no 'val_los' to watch",
+        ),
         (rg.callbacks.Checkpoint(tmp_path / "{val_acuracy}"), "did you mean 'val_accuracy'"),
     ]:
         one = trainer()
@@ -254,7 +257,9 @@ def test_lines_of_epochs_that_come_again_are_cut_off(tmp_path: Path) -> None:
         found = path.read_text().splitlines()
         assert [line.split(",")[:5] for line in found] == [line.split(",")[:5] for line in lines]
     path.write_text("epoch\n")
-    with pytest.raises(rg.ArgumentError, match=r"CSVLogger: .*log.csv has 6 bytes, it had \d+ when the fit was"):
+    with pytest.raises(
+        rg.ArgumentError, match=r"CSVLogger: .*log.csv has 6 bytes, it had \d+ when the fit was"
+    ):
         rg.Trainer.load(tmp_path / "1.safetensors").resume(
             X,
             LABELS,

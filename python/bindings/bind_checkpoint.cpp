@@ -62,8 +62,8 @@ void bind_checkpoint(py::module_& m) {
     m.def(
         "load_trainer",
         [](const std::string& path, const py::object& loss) {
-            Checkpoint found = load_checkpoint(
-                path_of(path), loss.is_none() ? LossFunction() : loss.cast<LossFunction>());
+            Checkpoint found =
+                load_checkpoint(path_of(path), loss.is_none() ? LossFunction() : loss.cast<LossFunction>());
             py::dict tensors;
             for (const NamedTensor& tensor : found.notes.tensors) {
                 tensors[py::str(tensor.name)] = array_of(tensor, path);

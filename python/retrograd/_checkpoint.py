@@ -1,6 +1,6 @@
 """What a checkpoint keeps beside model and optimizer: values as JSON and arrays, and what data they saw.
 
-The core writes the file and all that C++ knows of a trainer; see docs/file-format.md. Here is the rest: losses
+The core writes the file, and what C++ knows of a trainer; see docs/file-format.md. Here is the rest: losses
 and metrics by name, the history, and the fit that is running.
 """
 
@@ -365,12 +365,13 @@ def metrics_of(notes: Sequence[Mapping[str, Any]], given: Any) -> dict[str, Any]
 
 def optimizer_of(name: str, hyper: Mapping[str, float], lr: float | Schedule) -> Optimizer:
     """An optimizer by what the core calls its numbers."""
-    rule = optim.OPTIMIZERS[name]
+    rule: Any = optim.OPTIMIZERS[name]
     numbers = dict(hyper)
     for pair, (first, second) in optim.PAIRS.items():
         if first in numbers:
             numbers[pair] = numbers.pop(first), numbers.pop(second)  # type: ignore[assignment]
-    return rule(lr=lr, **_arguments(rule, numbers))
+    made: Optimizer = rule(lr=lr, **_arguments(rule, numbers))
+    return made
 
 
 def schedule_of(kind: str, settings: Mapping[str, float], watched: Mapping[str, str]) -> float | Schedule:
@@ -379,7 +380,7 @@ def schedule_of(kind: str, settings: Mapping[str, float], watched: Mapping[str, 
     unit = "epoch" if numbers.pop("unit_epoch", 0.0) else "iteration"
     if kind == "constant" and unit == "iteration":
         return numbers["lr"]
-    rule = schedules.SCHEDULES[kind]
+    rule: Any = schedules.SCHEDULES[kind]
     if rule is schedules.Piecewise:
         count = sum(name.startswith("value_") for name in numbers)
         return schedules.Piecewise(
@@ -391,8 +392,9 @@ def schedule_of(kind: str, settings: Mapping[str, float], watched: Mapping[str, 
         mode = "max" if numbers.pop("maximise", 0.0) else "min"
         relative = "rel" if numbers.pop("relative", 1.0) else "abs"
         named: dict[str, Any] = {"mode": mode, "threshold_mode": relative} | dict(watched)
-        return rule(**_arguments(rule, numbers), **named)
-    return rule(**_arguments(rule, numbers), unit=unit)
+        return schedules.ReduceOnPlateau(**_arguments(rule, numbers), **named)
+    made: Schedule = rule(**_arguments(rule, numbers), unit=unit)
+    return made
 
 
 def _arguments(rule: Any, numbers: Mapping[str, Any]) -> dict[str, Any]:

@@ -342,8 +342,13 @@ class _Trainer:
     def plan(self) -> dict[str, Any]:
         """steps, fused: texts; arena_bytes; cost: multiply-adds of a sample, both passes."""
 
-class Trainer32(_Trainer): ...
-class Trainer64(_Trainer): ...
+class Trainer32(_Trainer):
+    @property
+    def model(self) -> Model32: ...
+
+class Trainer64(_Trainer):
+    @property
+    def model(self) -> Model64: ...
 
 def save_trainer(
     trainer: _Trainer,

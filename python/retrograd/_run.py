@@ -104,7 +104,7 @@ class Run:
             self._left = self.trainer.iteration, self.trainer.epoch
 
     def _call(self, turn: str, logs: dict[str, Any]) -> None:
-        """The callbacks that were not called yet; what is saved by one of them has those before it, and it."""
+        """The callbacks that were not called yet. What one of them saves has those before it, and itself."""
         methods = self._turns[turn]
         while self._called < len(methods):
             method = methods[self._called]

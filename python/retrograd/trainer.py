@@ -12,13 +12,13 @@ from retrograd._arguments import integer, real, seed_of, unknown
 from retrograd._feed import ArrayFeed, BatchFeed
 from retrograd._progress import progress_of
 from retrograd._run import Run
+from retrograd.callbacks import monitored
 from retrograd.errors import ArgumentError, FileFormatError, ShapeError, StateError
 from retrograd.graph import Node
 from retrograd.history import History
 from retrograd.losses import Loss
 from retrograd.model import SUFFIX, Model, Summary, Views
 from retrograd.schedules import ReduceOnPlateau
-from retrograd.stop import monitored
 from retrograd.stream import Indexed, Stream
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from retrograd._core import Array, LossSpec, Trainer32, Trainer64
-    from retrograd.model import Path
     from retrograd._flow import Probe
     from retrograd._trace import Trace
+    from retrograd.model import Path
     from retrograd.optim import Optimizer, ParamGroup
 
 __all__ = ["Trainer"]
@@ -686,9 +686,7 @@ class Trainer:
         self._stop_reason = ""
         return self._carry_out(run, progress_of(progress, count))
 
-    def _run_of(
-        self, x: Any, y: Any, settings: dict[str, Any], validation_data: Any, callbacks: Any
-    ) -> Run:
+    def _run_of(self, x: Any, y: Any, settings: dict[str, Any], validation_data: Any, callbacks: Any) -> Run:
         """A fit with these settings, at its beginning; everything is checked."""
         size, shuffle, split = (settings[name] for name in ("batch_size", "shuffle", "validation_split"))
         weights, class_weight = settings["sample_weight"], settings["class_weight"]
@@ -836,9 +834,7 @@ class Trainer:
             if isinstance(plateau, ReduceOnPlateau)
             else {},
             "metrics": _checkpoint.metric_notes(self._metrics),
-            "history": _checkpoint.history_notes(
-                self._history, self._history.iterations + uncounted, arrays
-            ),
+            "history": _checkpoint.history_notes(self._history, self._history.iterations + uncounted, arrays),
             "fit": fit,
         }
         text = _checkpoint.text(notes)
@@ -899,7 +895,8 @@ class Trainer:
         arrays: dict[str, Array],
         metrics: Any,
     ) -> None:
-        schedule = _checkpoint.schedule_of(*settings["schedule"], notes.get("watched", {}))
+        kind, numbers = settings["schedule"]
+        schedule = _checkpoint.schedule_of(kind, numbers, notes.get("watched", {}))
         optimizer = _checkpoint.optimizer_of(settings["optimizer"], settings["hyper"], schedule)
         used = _checkpoint.metrics_of(notes.get("metrics", []), metrics)
         given: dict[str, Any] = {
@@ -1084,9 +1081,7 @@ def _objective_of(model: Model, notes: dict[str, Any], settings: dict[str, Any],
         return Objective(model, loss, weights)
     kept = settings["loss"]
     if not notes and not callable(kept):
-        return Objective(
-            model, [losses.LOSSES[name](**attributes) for name, attributes in kept], weights
-        )
+        return Objective(model, [losses.LOSSES[name](**attributes) for name, attributes in kept], weights)
     if not notes or isinstance(notes["losses"], dict):  # one function of all outputs
         objective = Objective(model, _listed(kept, notes["losses"]["function"] if notes else "function"))
     else:

@@ -191,7 +191,8 @@ LossRecipe recipe_from(const Json& json, std::size_t number_of_recipe, Store& st
         } else {
             step.op = make_op(entry.get_string("op"), io::attributes_from(entry.get_object("attributes")));
             for (const std::int64_t id : io::list_from(entry.at("inputs"), "inputs")) {
-                if (id < 0 || id > most) throw FileFormatError("loss: there is no node " + std::to_string(id));
+                if (id < 0 || id > most)
+                    throw FileFormatError("loss: there is no node " + std::to_string(id));
                 step.inputs.push_back(static_cast<int>(id));
             }
             step.name = entry.get_string("name");
@@ -273,8 +274,7 @@ EpochProgress<T> running_from(const Json& json, const Model<T>& model, Store& st
     progress.recorded = json.get_int("recorded", 0);
     if (json.get_bool("outputs")) {
         for (std::size_t k = 0; k < model.outputs().size(); ++k) {
-            progress.outputs.push_back(
-                store.read<T>(output_name(k), output_shape(model, k, cursor.rows)));
+            progress.outputs.push_back(store.read<T>(output_name(k), output_shape(model, k, cursor.rows)));
         }
     }
     if (json.get_bool("layers")) {
@@ -296,15 +296,13 @@ Json trainer_json(const TrainerState<T>& s, const std::vector<LossRecipe>& recip
         loss.set("graphs", std::move(list));
     } else {
         for (const LossTerm& term : options.losses) {
-            list.push(
-                Json::object().set("name", term.name).set("attributes", io::to_json(term.attributes)));
+            list.push(Json::object().set("name", term.name).set("attributes", io::to_json(term.attributes)));
         }
         loss.set("terms", std::move(list));
     }
     for (const double weight : options.loss_weights) weights.push(number(weight));
     for (const ParamGroup& group : options.groups) {
-        groups.push(
-            Json::object().set("pattern", group.pattern).set("settings", to_json(group.settings)));
+        groups.push(Json::object().set("pattern", group.pattern).set("settings", to_json(group.settings)));
     }
     Json optimizer = Json::object();
     optimizer.set("name", options.optimizer.name).set("hyper", to_json(options.optimizer.hyper));
@@ -419,8 +417,7 @@ TrainerOptions options_from(const Json& json, Store& store, std::vector<LossReci
     options.optimizer = {optimizer.get_string("name"), settings_from(optimizer.get_object("hyper"))};
     options.schedule = schedule_from(json.get_object("schedule"));
     for (const Json& group : json.get_array("groups")) {
-        options.groups.push_back(
-            {group.get_string("pattern"), settings_from(group.get_object("settings"))});
+        options.groups.push_back({group.get_string("pattern"), settings_from(group.get_object("settings"))});
     }
     options.l1 = number_at(json, "l1");
     options.l2 = number_at(json, "l2");
@@ -519,8 +516,7 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, LossFunction loss)
             model);
     } catch (const FileFormatError& error) {
         const std::string what = error.what();
-        throw FileFormatError(what.starts_with(file.source()) ? what
-                                                              : file.source() + ": trainer: " + what);
+        throw FileFormatError(what.starts_with(file.source()) ? what : file.source() + ": trainer: " + what);
     } catch (const Error& error) {  // a trainer that could not have been made
         throw FileFormatError(file.source() + ": the trainer in this file is not valid: " + error.what());
     }

@@ -114,7 +114,8 @@ Json graph_to_json(const Model<T>& model) {
             entry.set("op", node.op->name()).set("attributes", to_json(node.op->attributes()));
             entry.set("inputs", std::move(operands));
         } else {
-            entry.set("shape", list_to_json(node.shape.dims)).set("dtype", node.dtype == DType::index ? "index" : "real");
+            entry.set("shape", list_to_json(node.shape.dims))
+                .set("dtype", node.dtype == DType::index ? "index" : "real");
         }
         if (const auto place = places.find(id); place != places.end()) {
             const auto& [layer, role, call] = place->second;

@@ -199,9 +199,10 @@ io::Parts io::parts_of(const Model<T>& model, std::string_view format) {
     const auto add = [&](const std::vector<int>& nodes, std::string_view prefix, std::span<const T> flat) {
         for (const int id : nodes) {
             const GraphNode& node = graph[id];
-            parts.tensors.push_back({std::string(prefix) + node.name, dtype_of<T>, node.shape.dims,
-                                     std::as_bytes(flat.subspan(static_cast<std::size_t>(node.offset),
-                                                          static_cast<std::size_t>(node.shape.size())))});
+            parts.tensors.push_back(
+                {std::string(prefix) + node.name, dtype_of<T>, node.shape.dims,
+                 std::as_bytes(flat.subspan(static_cast<std::size_t>(node.offset),
+                                            static_cast<std::size_t>(node.shape.size())))});
         }
     };
     add(graph.parameters(), "", model.parameters());

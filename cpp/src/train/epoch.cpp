@@ -112,14 +112,14 @@ class Epoch {
         }
         if (cursor.batch_size != options_.batch_size || cursor.shuffle != options_.shuffle ||
             p_.outputs.empty() == options_.collect || p_.gradients.empty() == options_.record_layers) {
-            throw ArgumentError(
-                "resume: the epoch that was broken off had other options (batch_size " +
-                std::to_string(cursor.batch_size) + ", shuffle " + (cursor.shuffle ? "on" : "off") +
-                "; what is collected and recorded must be the same too)");
+            throw ArgumentError("resume: the epoch that was broken off had other options (batch_size " +
+                                std::to_string(cursor.batch_size) + ", shuffle " +
+                                (cursor.shuffle ? "on" : "off") +
+                                "; what is collected and recorded must be the same too)");
         }
         for (std::size_t k = 0; k < p_.outputs.size(); ++k) {
-            p_.outputs[k].resize(static_cast<std::size_t>(
-                checked_mul(total_, graph_[s_.model->outputs()[k]].shape.size())));
+            p_.outputs[k].resize(
+                static_cast<std::size_t>(checked_mul(total_, graph_[s_.model->outputs()[k]].shape.size())));
         }
     }
 

@@ -11,7 +11,8 @@ namespace {
 std::string text_of(const std::vector<TargetKind>& kinds) {
     std::string text;
     for (const TargetKind& kind : kinds) {
-        text += (text.empty() ? "" : ", ") + Shape{kind.dims, true}.str() + (kind.index ? " of integers" : "");
+        text +=
+            (text.empty() ? "" : ", ") + Shape{kind.dims, true}.str() + (kind.index ? " of integers" : "");
     }
     return text.empty() ? "none" : text;
 }

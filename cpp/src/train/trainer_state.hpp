@@ -67,10 +67,10 @@ struct EpochProgress {
     std::int64_t epoch = 0, iteration = 0;  // the trainer's, after the last step
     std::int64_t iterations = 0;
     WeightedLoss loss;
-    double penalty = 0, norm = 0;              // sums over the iterations
-    std::vector<std::vector<T>> outputs;       // of the rows in the order of visit, where they are collected
-    std::vector<double> gradients, updates;    // sums of norms, where layers are recorded
-    std::int64_t recorded = 0;                 // iterations whose norms are in these
+    double penalty = 0, norm = 0;            // sums over the iterations
+    std::vector<std::vector<T>> outputs;     // of the rows in the order of visit, where they are collected
+    std::vector<double> gradients, updates;  // sums of norms, where layers are recorded
+    std::int64_t recorded = 0;               // iterations whose norms are in these
 };
 
 template <class T>
@@ -87,7 +87,7 @@ struct TrainerState {
     Schedule present;  // in place of the one in the options, if set
     Rate schedule;
     Updater<T> updater;
-    EpochProgress<T> progress;         // of the last run_epoch
+    EpochProgress<T> progress;        // of the last run_epoch
     std::vector<LossRecipe> recipes;  // of a loss function that came from a file
 
     // What was compiled, and for what.

@@ -1,7 +1,7 @@
 """The fit that the golden checkpoints of tests/data hold; ``python golden_checkpoint.py FOLDER`` writes them.
 
-A file of every released version stays there, so that later versions read it. tests/cpp/checkpoint has the same
-network and data, and writes ``checkpoint-1-cpp.safetensors``.
+A file of every released version stays there, so that later versions read it. tests/cpp/checkpoint has the
+same network and data, and writes ``checkpoint-1-cpp.safetensors``.
 """
 
 from __future__ import annotations

@@ -276,7 +276,7 @@ class Checkpoint(Callback):
     def _save(self, trainer: Trainer, logs: dict[str, Any]) -> None:
         numbers = {"epoch": trainer.epoch, "iteration": trainer.iteration} | logs
         path = self.path.format(**numbers) if self._fields else self.path
-        # the state that is saved still has what is removed afterwards: a killed process leaves no orphans
+        # the state that is saved still has what is removed afterwards, so a killed process leaves no orphans
         self._files = [file for file in self._files if file != path] + [path]
         if self.keep_best and logs:
             value = logs[self.monitor] * (-1.0 if larger_is_better(self.monitor) else 1.0)
@@ -284,6 +284,10 @@ class Checkpoint(Callback):
             self._best.sort(key=lambda one: (math.isnan(one[0]), one[0]))
         self._saved = perf_counter()
         trainer.save(path)
+        self._prune()
+
+    def _prune(self) -> None:
+        """Remove the files that are neither among the last nor among the best."""
         known = {*self._files, *(file for _, file in self._best)}
         self._files, self._best = self._files[-self.keep :], self._best[: self.keep_best]
         for file in known - {*self._files, *(file for _, file in self._best)}:
@@ -333,6 +337,7 @@ class Checkpoint(Callback):
         self._saved = perf_counter()
         if state["path"] == self.path:
             self._files, self._best = state["files"], state["best"]
+            self._prune()  # which the process that saved them may not have come to
 
 
 def _or_none(name: str, value: int | None, check: Callable[[str, object], int]) -> int | None:

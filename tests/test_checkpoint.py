@@ -106,14 +106,13 @@ FITS: dict[str, Fit] = (
                 "record": "layers",
                 "class_weight": "balanced",
                 "sample_weight": np.linspace(0.5, 1.5, len(X)),
-                "shuffle": False,
             },
         ),
         "float64, class weights by name": Fit(
             lambda: classify(dtype="float64", l1=1e-3, clip_value=0.1),
             X,
             LABELS,
-            BASIC | {"class_weight": {1: 3.0}},
+            BASIC | {"class_weight": {1: 3.0}, "shuffle": False},
         ),
         "own loss and metric": Fit(
             lambda: rg.Trainer(network(), own_loss, rg.Adam(1e-2), metrics=["r2", spread], threads=1),

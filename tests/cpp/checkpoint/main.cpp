@@ -164,6 +164,8 @@ void check_every_iteration(const rg::TrainerOptions& settings, const std::filesy
         const auto at = static_cast<std::size_t>(trainer.epoch());
         const rg::EpochResult<T> result = trainer.run_epoch(data.batch(), epoch);
         check(result.loss.mean() == results[at].loss.mean(), "the loss of an epoch in two parts");
+        check(result.gradient_norm == results[at].gradient_norm && result.penalty == results[at].penalty,
+              "its means");
         check(result.gradient_norms == results[at].gradient_norms, "its norms");
         check(result.outputs == results[at].outputs && result.order == results[at].order, "its outputs");
         finish(trainer, data, false);
@@ -232,6 +234,7 @@ int main(int count, char** arguments) {
         check_refusals(folder);
         check_every_iteration<double>(options(), folder);
         rg::TrainerOptions own = options();
+        own.l2 = 0.01;
         own.losses.clear();
         own.loss_function = own_loss;
         check_every_iteration<float>(own, folder);

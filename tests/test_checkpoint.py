@@ -311,6 +311,23 @@ def test_resumes_after_a_metric_that_failed(tmp_path: Path) -> None:
     assert_same(trainer, outcome(whole))
 
 
+def test_a_stream_that_was_left_between_two_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C may come after a step and before its loss is noted: nobody can finish such an epoch as it was."""
+    fit = FITS["stream"]
+    trainer = fit.trainer()
+
+    def interrupted_add(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("retrograd._feed._Total.add", interrupted_add)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.fit(fit.x, progress=False, **fit.options)
+    with pytest.raises(rg.StateError, match="interrupted just after a step on a stream's batch"):
+        trainer.resume(fit.x)
+    trainer.fit(fit.x, progress=False, **fit.options)
+
+
 def test_nothing_to_resume(tmp_path: Path) -> None:
     trainer = classify()
     with pytest.raises(rg.StateError, match="no fit was interrupted; call fit"):

@@ -203,8 +203,8 @@ LossRecipe recipe_from(const Json& json, std::size_t number_of_recipe, Store& st
     return recipe;
 }
 
-// What was made in this process takes the place of what came from a file. Before the function was ever used it
-// is asked for the targets that are likely, and what it cannot make of those is in no file.
+// What was made in this process takes the place of what came from a file. Before the function was ever used,
+// it is asked for the targets that are likely, and what it cannot make of those is in no file.
 template <class T>
 std::vector<LossRecipe> recipes_of(const TrainerState<T>& s) {
     const Graph& graph = *s.model->graph();

@@ -312,7 +312,7 @@ def test_resumes_after_a_metric_that_failed(tmp_path: Path) -> None:
 
 
 def test_a_stream_that_was_left_between_two_notes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C may come after a step and before its loss is noted: nobody can finish such an epoch as it was."""
+    """Ctrl-C may come after a step and before its loss is noted: nobody can finish that epoch."""
     fit = FITS["stream"]
     trainer = fit.trainer()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ nox.options.sessions = ["tests", "lint"]
 nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
-PROGRAMS = ["base", "kernels", "ops", "train", "io", "vector_math"]  # folders of tests/cpp
+PROGRAMS = ["base", "kernels", "ops", "train", "io", "checkpoint", "vector_math"]  # folders of tests/cpp
 
 # What stubtest may not complain of. Aliases of types exist in the stub alone; pybind11 has a metaclass and an
 # __init__ of its own; records are written as plain attributes; operators are made in graph.py.
@@ -135,7 +136,7 @@ def neon(session: nox.Session) -> None:
 def asan(session: nox.Session) -> None:
     """The C++ test programs, then the package, under AddressSanitizer and UndefinedBehaviorSanitizer."""
     watched = "-g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-    run_programs(session, "asan", ["base", "kernels", "ops", "train", "io"], watched)
+    run_programs(session, "asan", ["base", "kernels", "ops", "train", "io", "checkpoint"], watched)
     session.install(
         *("-C", f"cmake.define.CMAKE_CXX_FLAGS={watched}", "-C", "cmake.build-type=RelWithDebInfo"),
         *("-C", "build-dir=build/asan/python", "-C", "install.strip=false", ".[test]"),
@@ -191,6 +192,18 @@ def seeds(session: nox.Session) -> None:
     session.run(
         *("pytest", "tests/test_gradients.py", "tests/test_contract.py", *session.posargs),
         env={"RETROGRAD_SEEDS": "20"},
+    )
+
+
+@nox.session
+def kills(session: nox.Session) -> None:
+    """A fit that is killed 50 times at random moments, and each time goes on from its checkpoint."""
+    session.install(".[test]")
+    seed = str(random.randrange(2**32))
+    session.log(f"RETROGRAD_KILL_SEED={seed}")
+    session.run(
+        *("pytest", "tests/test_checkpoint_files.py", "-k", "killed", *session.posargs),
+        env={"RETROGRAD_KILLS": "50", "RETROGRAD_KILL_SEED": seed},
     )
 
 

@@ -50,6 +50,7 @@ PUBLIC_HEADERS = {
     "trainer": "train",
     "runtime": "train",
     "model_file": "io",
+    "checkpoint": "io",
 }
 
 # A module imports what stands before it, within a line too. `retrograd._core` is the extension.
@@ -64,7 +65,9 @@ MODULES = [
     "model",
     "_curve _course",
     "history _progress _events callbacks stop _flow",
+    "_checkpoint",
     "_feed",
+    "_run",
     "trainer",
     "_trace _check datasets",
     "_layout _drawing _symbolic",

@@ -291,18 +291,8 @@ void bind_model(py::module_& m) {
         "read_tensors",
         [](const std::string& path) {
             py::dict tensors;
-            const std::map<std::string, const char*> dtypes = {
-                {"F16", "f2"}, {"F32", "f4"}, {"F64", "f8"}, {"I8", "i1"},  {"I16", "i2"}, {"I32", "i4"},
-                {"I64", "i8"}, {"U8", "u1"},  {"U16", "u2"}, {"U32", "u4"}, {"BOOL", "?"}};
             for (const NamedTensor& tensor : read_tensors(path_of(path))) {
-                const auto dtype = dtypes.find(tensor.dtype);
-                if (dtype == dtypes.end()) {
-                    throw FileFormatError(path + ": tensor '" + tensor.name + "' has dtype " + tensor.dtype +
-                                          ", which NumPy does not have");
-                }
-                py::array array(py::dtype(dtype->second), tensor.shape);
-                std::memcpy(array.mutable_data(), tensor.bytes.data(), tensor.bytes.size());
-                tensors[py::str(tensor.name)] = array;
+                tensors[py::str(tensor.name)] = array_of(tensor, path);
             }
             return tensors;
         },

@@ -84,7 +84,7 @@ template <class T>
 PyEpochResult run_epoch(Trainer<T>& trainer, const py::sequence& x, const py::sequence& y,
                         const py::object& weight, std::int64_t batch_size, bool shuffle,
                         const py::object& rows, bool collect, bool record_layers,
-                        const py::object& on_iteration, const py::object& progress) {
+                        const py::object& on_iteration, const py::object& progress, bool resume) {
     const Arrays arrays(x, y, weight);
     EpochOptions options;
     std::vector<std::int64_t> chosen;
@@ -96,6 +96,7 @@ PyEpochResult run_epoch(Trainer<T>& trainer, const py::sequence& x, const py::se
     options.shuffle = shuffle;
     options.collect = collect;
     options.record_layers = record_layers;
+    options.resume = resume;
     options.interrupted = check_signals;
     if (!on_iteration.is_none()) {
         options.on_iteration = [&](std::int64_t iteration, double loss) {
@@ -246,9 +247,22 @@ void bind_trainer_of(py::module_& m, const char* name) {
             py::arg("x"), py::arg("y"), py::arg("sample_weight"))
         .def("run_epoch", &run_epoch<T>, py::arg("x"), py::arg("y"), py::arg("sample_weight"),
              py::arg("batch_size"), py::arg("shuffle"), py::arg("rows"), py::arg("collect"),
-             py::arg("record_layers"), py::arg("on_iteration"), py::arg("progress"))
+             py::arg("record_layers"), py::arg("on_iteration"), py::arg("progress"),
+             py::arg("resume") = false)
+        .def_property_readonly("unfinished",
+                               [](const Tr& t) {
+                                   const EpochCursor cursor = t.unfinished();
+                                   return std::pair(cursor.rows, cursor.total);
+                               })
         .def("run_batch", &run_batch<T>, py::arg("x"), py::arg("y"), py::arg("sample_weight"),
              py::arg("collect"), py::arg("record_layers"))
+        .def(
+            "prepare",
+            [](Tr& t, const py::sequence& x, const py::sequence& y, const py::object& weight) {
+                const Arrays arrays(x, y, weight);
+                t.prepare(arrays.batch());
+            },
+            py::arg("x"), py::arg("y"), py::arg("sample_weight"))
         .def("end_epoch", &Tr::end_epoch)
         .def("evaluate", &evaluate<T>, py::arg("x"), py::arg("y"), py::arg("sample_weight"),
              py::arg("batch_size"), py::arg("rows"), py::arg("collect"))

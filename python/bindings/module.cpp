@@ -49,4 +49,5 @@ PYBIND11_MODULE(_core, m) {
     bind_model(m);
     bind_predict(m);
     bind_trainer(m);
+    bind_checkpoint(m);
 }

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstring>
+#include <map>
 
 #include <retrograd/error.hpp>
 
@@ -34,6 +35,10 @@ ElementType element_type(char kind, std::int64_t size, bool& known) {
     known = false;
     return ElementType::f32;
 }
+
+const std::map<std::string, const char*> dtypes = {  // of safetensors, and what NumPy calls them
+    {"F16", "f2"}, {"F32", "f4"}, {"F64", "f8"}, {"I8", "i1"},  {"I16", "i2"}, {"I32", "i4"},
+    {"I64", "i8"}, {"U8", "u1"},  {"U16", "u2"}, {"U32", "u4"}, {"U64", "u8"}, {"BOOL", "b1"}};
 
 bool is_masked(py::handle array) {
     const py::dict modules = py::module_::import("sys").attr("modules");
@@ -117,6 +122,28 @@ py::dict dict_of(const Attributes& attributes) {
         dict[py::str(key)] = std::visit([](const auto& one) -> py::object { return py::cast(one); }, value);
     }
     return dict;
+}
+
+py::array array_of(const NamedTensor& tensor, const std::string& source) {
+    const auto dtype = dtypes.find(tensor.dtype);
+    if (dtype == dtypes.end()) {
+        throw FileFormatError(source + ": tensor '" + tensor.name + "' has dtype " + tensor.dtype +
+                              ", which NumPy does not have");
+    }
+    py::array array(py::dtype(dtype->second), tensor.shape);
+    if (!tensor.bytes.empty()) std::memcpy(array.mutable_data(), tensor.bytes.data(), tensor.bytes.size());
+    return array;
+}
+
+NamedTensor tensor_of(std::string name, const py::array& array) {
+    const std::string code = std::string(1, array.dtype().kind()) + std::to_string(array.itemsize());
+    const bool plain = (array.flags() & py::array::c_style) && array.dtype().byteorder() != '>';
+    for (const auto& [dtype, numpy] : dtypes) {
+        if (!plain || code != numpy) continue;
+        const auto* bytes = static_cast<const std::byte*>(array.data());
+        return {std::move(name), dtype, shape_of(array), {bytes, bytes + array.nbytes()}};
+    }
+    throw DTypeError(name + ": an array of " + std::string(py::str(array.dtype())) + " cannot be saved");
 }
 
 }  // namespace retrograd::bindings

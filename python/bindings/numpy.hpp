@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <retrograd/data.hpp>
+#include <retrograd/model_file.hpp>
 #include <retrograd/op.hpp>
 
 namespace retrograd::bindings {
@@ -34,6 +35,11 @@ namespace py = pybind11;
 [[nodiscard]] inline std::vector<std::int64_t> shape_of(const py::array& array) {
     return {array.shape(), array.shape() + array.ndim()};
 }
+
+// A tensor of a file as an array, and an array in C order as a tensor; throw where the other side has no such
+// type. `source` is the file.
+[[nodiscard]] py::array array_of(const NamedTensor& tensor, const std::string& source);
+[[nodiscard]] NamedTensor tensor_of(std::string name, const py::array& array);
 
 // A writable view of memory that `owner` keeps alive.
 template <class T>
@@ -59,6 +65,7 @@ inline bool check_signals() {
     return false;
 }
 
+void bind_checkpoint(py::module_& m);
 void bind_errors(py::module_& m);
 void bind_evaluation(py::module_& m);
 void bind_graph(py::module_& m);

@@ -279,11 +279,15 @@ class _Trainer:
         record_layers: bool,
         on_iteration: Callable[[int, float], bool] | None,  # (iteration, loss) -> True to stop
         progress: Callable[[int, int, float], None] | None,  # (done, total, loss), at most every 100 ms
+        resume: bool = False,  # go on with the epoch that was broken off
     ) -> EpochResult:
         """One pass; advances `iteration`, and `epoch` when complete.
 
         KeyboardInterrupt leaves the last committed step.
         """
+    @property
+    def unfinished(self) -> tuple[int, int]:
+        """Rows done and in all, of an epoch that was broken off and can go on; (0, 0) where there is none."""
     def run_batch(
         self,
         x: Sequence[Array],
@@ -294,6 +298,8 @@ class _Trainer:
     ) -> EpochResult:
         """One iteration with all rows, which is no epoch."""
     def end_epoch(self) -> None: ...
+    def prepare(self, x: Sequence[Array], y: Sequence[Array], sample_weight: Array | None) -> None:
+        """Makes the loss's graph for such targets, as the first call that trains would."""
     def evaluate(
         self,
         x: Sequence[Array],
@@ -336,5 +342,25 @@ class _Trainer:
     def plan(self) -> dict[str, Any]:
         """steps, fused: texts; arena_bytes; cost: multiply-adds of a sample, both passes."""
 
-class Trainer32(_Trainer): ...
-class Trainer64(_Trainer): ...
+class Trainer32(_Trainer):
+    @property
+    def model(self) -> Model32: ...
+
+class Trainer64(_Trainer):
+    @property
+    def model(self) -> Model64: ...
+
+def save_trainer(
+    trainer: _Trainer,
+    path: str,
+    metadata: dict[str, str],  # the model's
+    strings: dict[str, str],  # kept beside it, by names of one's own
+    tensors: dict[str, Array],  # likewise, in C order
+) -> None: ...
+def load_trainer(
+    path: str, loss: Callable[[list[Node], list[Node]], Node] | None
+) -> tuple[Trainer32 | Trainer64, dict[str, str], dict[str, Array]]:
+    """The trainer, strings and tensors; `loss` takes the place of a loss function that the file has."""
+
+def trainer_settings(trainer: _Trainer) -> dict[str, Any]:
+    """What it was made with, by the names of the arguments of Trainer32."""

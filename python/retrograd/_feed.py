@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrograd import _core
-from retrograd.errors import ArgumentError, DTypeError, ShapeError
+from retrograd._checkpoint import fingerprint_of_arrays, fingerprint_of_source
+from retrograd.errors import ArgumentError, DTypeError, ShapeError, StateError
 from retrograd.stream import Indexed, Stream
 
 if TYPE_CHECKING:
@@ -62,12 +63,14 @@ class Watch:
         on_iteration: Callable[[int, float], bool] | None,
         on_progress: Callable[[int, int, float], None] | None,
         stopped: Callable[[], bool],
+        resume: bool = False,
     ) -> None:
         self.collect = collect
         self.record = record
         self.on_iteration = on_iteration
         self.on_progress = on_progress
         self.stopped = stopped
+        self.resume = resume  # go on within an epoch
 
 
 class ArrayFeed:
@@ -84,12 +87,32 @@ class ArrayFeed:
         self._x, self._y, self._weight = data
         self._batch_size, self._shuffle, self._rows, self._seed = batch_size, shuffle, rows, seed
         self.sample: Ready | None = None  # the first rows of the first epoch that was watched closely
+        self._sampled: int | None = None  # which epoch that was
+
+    def state(self) -> dict[str, Any]:
+        """What a feed of the same data needs to go on where this one stands; the core has its own part."""
+        return {"sampled": self._sampled}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._sampled = state["sampled"]
+        if self._sampled is not None:
+            self.sample = self._first(self._sampled)
+
+    def fingerprint(self, prefix: str = "") -> dict[str, Any]:
+        return fingerprint_of_arrays(self._x, self._y, prefix)
+
+    def prepare(self, core: Core) -> None:
+        """Let a loss function see the targets, so that a file has its graph from the beginning."""
+        core.prepare(self._x, self._y, self._weight)
 
     def train(self, core: Core, watch: Watch) -> Pass | None:
         """One epoch; None where it was broken off."""
         before = core.epoch
         if watch.record and self.sample is None:
-            self.sample = self._first(before)
+            self.sample, self._sampled = self._first(before), before
+        done, total = core.unfinished if watch.resume else (0, 0)
+        if watch.stopped() and done < total:
+            return None
         result = core.run_epoch(
             self._x,
             self._y,
@@ -101,6 +124,7 @@ class ArrayFeed:
             watch.record,
             watch.on_iteration,
             watch.on_progress,
+            done > 0,
         )
         if core.epoch == before:
             return None
@@ -159,18 +183,73 @@ class BatchFeed:
         self._steps = 0  # of an epoch; 0 while it is not known
         self._asked = 0  # rows of the present batch of an Indexed
         self.sample: Ready | None = None  # as of ArrayFeed
+        self._taken = 0  # batches of the present pass of a stream with steps_per_epoch
+        self._begin()
         if isinstance(source, Indexed):
             self._steps = -(-len(source) // batch_size)
         elif source.steps_per_epoch is not None:
             self._steps = source.steps_per_epoch
 
+    def _begin(self) -> None:
+        """Where an epoch begins."""
+        self._total, self._kept = _Total(), _Kept()
+        self._ahead = 0  # steps of the core that are not in the total
+        self._firsts: list[Ready] = []  # of which the sample will be made
+
+    def state(self) -> dict[str, Any]:
+        """As of ArrayFeed: how many batches were taken, and what they came to.
+
+        Raises
+        ------
+        StateError
+            It was interrupted between a step and the note of its loss.
+        """
+        if self._ahead:
+            raise StateError(
+                "the fit was interrupted just after a step on a stream's batch, before its loss was noted; "
+                "load the last checkpoint, or begin a new fit"
+            )
+        return {
+            "passes": self._passes,
+            "taken": self._taken,
+            "steps": self._steps,
+            "total": self._total.state(),
+            "kept": self._kept.whole(),
+            "firsts": self._firsts,
+            "sample": self.sample,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._begin()
+        self._passes, self._taken, self._steps = state["passes"], state["taken"], state["steps"]
+        self._total.restore(state["total"])
+        if state["kept"][1]:
+            self._kept.add(*state["kept"])
+        self._firsts, self.sample = state["firsts"], state["sample"]
+        if self._passes and isinstance(self._source, Stream):
+            self._running = islice(self._source.batches(self._passes - 1), self._taken, None)
+
+    def fingerprint(self, prefix: str = "") -> dict[str, Any]:
+        return fingerprint_of_source(self._source, prefix)
+
     def train(self, core: Core, watch: Watch) -> Pass | None:
         """One epoch; None where it was broken off."""
-        total = _Total()
+        if not watch.resume:
+            self._begin()
+        before = core.iteration - self._total.count
+        try:
+            return self._train(core, watch)
+        except BaseException:
+            # not 0 where Ctrl-C came between a step and the note of its loss
+            self._ahead = core.iteration - before - self._total.count
+            raise
+
+    def _train(self, core: Core, watch: Watch) -> Pass | None:
+        total, kept, first = self._total, self._kept, self._firsts
         shown = perf_counter()
-        kept = _Kept()
-        first: list[Ready] = []
-        for number, batch in enumerate(self._epoch(core.epoch)):
+        stopped = watch.stopped()  # where a fit is resumed that was stopped
+        for batch in () if stopped else self._epoch(core.epoch, total.count):
+            number = total.count
             try:
                 x, y, weight = self._ready(batch)
                 recorded = watch.record and number % _core.recorded_every == 0  # as run_epoch does
@@ -178,6 +257,7 @@ class BatchFeed:
             except (ShapeError, DTypeError, ArgumentError) as error:
                 raise self._named(error, number) from None
             total.add(result)
+            self._taken += 1
             if recorded:
                 total.add_norms(_norms(result))
             if watch.record and self.sample is None and sum(len(part[0][0]) for part in first) < _SAMPLE:
@@ -200,6 +280,7 @@ class BatchFeed:
         if first:
             self.sample = _joined(first)
         core.end_epoch()
+        self._begin()
         return total.means(*kept.whole())
 
     def evaluate(self, core: Core, collect: bool) -> tuple[float, list[Array], list[Array]]:
@@ -221,23 +302,24 @@ class BatchFeed:
             raise self._nothing(0)
         return loss / mass if mass > 0 else 0.0, *kept.whole()
 
-    def _epoch(self, epoch: int) -> Iterator[Any]:
+    def _epoch(self, epoch: int, done: int) -> Iterator[Any]:
+        """The batches of an epoch after those that are done."""
         source = self._source
         if isinstance(source, Indexed):
             order = _core.permutation(len(source), self._seed, epoch) if self._shuffle else None
-            return self._fetched(source, order)
+            return self._fetched(source, order, done)
         if source.steps_per_epoch is None:
-            return source.batches(epoch)
-        return islice(self._endless(source), source.steps_per_epoch)
+            return islice(source.batches(epoch), done, None)
+        return islice(self._endless(source), source.steps_per_epoch - done)
 
     def _once(self) -> Iterator[Any]:
         if isinstance(self._source, Indexed):
-            return self._fetched(self._source, None)
+            return self._fetched(self._source, None, 0)
         return islice(self._source.batches(0), self._source.steps_per_epoch)
 
-    def _fetched(self, source: Indexed, order: NDArray[np.int64] | None) -> Iterator[Any]:
+    def _fetched(self, source: Indexed, order: NDArray[np.int64] | None, done: int) -> Iterator[Any]:
         rows = np.arange(len(source)) if order is None else order
-        for first in range(0, len(rows), self._batch_size):
+        for first in range(done * self._batch_size, len(rows), self._batch_size):
             chosen = rows[first : first + self._batch_size]
             self._asked = len(chosen)
             yield source[chosen]
@@ -249,6 +331,7 @@ class BatchFeed:
             if self._running is None:
                 self._running = source.batches(self._passes)
                 self._passes += 1
+                self._taken = 0
             for batch in self._running:
                 fresh = False
                 yield batch
@@ -295,6 +378,12 @@ class _Total:
         self._recorded += 1
         for name, norm in norms.items():
             self._norms[name] = self._norms.get(name, 0.0) + norm
+
+    def state(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
 
     def loss(self) -> float:
         return self._sum / self._weight if self._weight > 0 else 0.0

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Model", "Sequential", "load"]
 
 SUFFIX = ".safetensors"
+_OTHERS = ("constant:", "optimizer:", "loss:", "epoch:", "note:")  # how tensors that are none begin
 _LINK = "retrograd.link"  # in a file's metadata: what makes probabilities of each output
 
 V = TypeVar("V")
@@ -513,8 +514,8 @@ class Model:
         """
         if isinstance(parameters, str | os.PathLike):
             tensors = _core.read_tensors(os.fspath(parameters))
-            # a file of ours has the constants of its graph too, which are no parameters
-            parameters = {name: array for name, array in tensors.items() if not name.startswith("constant:")}
+            # a file of ours has the constants of its graph too, and maybe a trainer: no parameters
+            parameters = {name: array for name, array in tensors.items() if not name.startswith(_OTHERS)}
         if not isinstance(parameters, Mapping):
             raise ArgumentError(
                 "set_parameters: expected a mapping of names to arrays or a path, got "

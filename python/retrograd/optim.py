@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 # What the core calls the numbers of a pair.
-_PAIRS = {
+PAIRS = {
     "betas": ("beta1", "beta2"),
     "etas": ("eta_minus", "eta_plus"),
     "step_sizes": ("step_min", "step_max"),
@@ -71,8 +71,8 @@ class Optimizer(Record):
         """All numbers but the rate, as the core takes them; switches are 0 or 1."""
         numbers: dict[str, float] = {}
         for name, value in self.__dict__.items():
-            if name in _PAIRS:
-                numbers |= zip(_PAIRS[name], value, strict=True)
+            if name in PAIRS:
+                numbers |= zip(PAIRS[name], value, strict=True)
             elif name != "lr":
                 numbers[name] = float(value)
         return numbers

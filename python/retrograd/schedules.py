@@ -360,3 +360,9 @@ class ReduceOnPlateau(Schedule):
 
     def lr_at(self, t: int) -> float:
         raise StateError("ReduceOnPlateau: its rate depends on what training came to; ask trainer.lr")
+
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    rule.kind: rule
+    for rule in (Constant, Step, Exponential, Cosine, WarmupCosine, OneCycle, Piecewise, ReduceOnPlateau)
+}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrograd._arguments import Record, flag, integer, nearest, real, unknown
-from retrograd.callbacks import Callback
+from retrograd._arguments import Record, flag, integer, real, unknown
+from retrograd.callbacks import Callback, monitored
 from retrograd.errors import ArgumentError
 from retrograd.metrics import larger_is_better
 
@@ -27,26 +27,6 @@ __all__ = [
 ]
 
 
-def monitored(rule: str, monitor: str, trainer: Trainer) -> str:
-    """The monitor's name, where the present ``fit`` has such a quantity.
-
-    Raises
-    ------
-    ArgumentError
-        It has not; the text lists those that it has.
-    """
-    names = trainer.monitors
-    if monitor not in names:
-        hint = ""
-        if monitor.startswith("val_") and not any(name.startswith("val_") for name in names):
-            hint = " pass validation_data= or validation_split= to fit, or"
-        raise ArgumentError(
-            f"{rule}: there is no {monitor!r} to watch;{hint or nearest(monitor, names)} "
-            f"choose one of {', '.join(names)}"
-        )
-    return monitor
-
-
 class Rule(Record, Callback):
     """A callback that keeps count: unlike other records it changes while it is used, and is only itself."""
 
@@ -55,6 +35,14 @@ class Rule(Record, Callback):
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it has counted so far, for a checkpoint."""
+        return {name: value for name, value in self.__dict__.items() if name.startswith("_")}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on counting from there."""
+        self.__dict__.update(state)
 
 
 class EarlyStopping(Rule):
@@ -274,6 +262,12 @@ class MaxSeconds(Rule):
 
     def on_train_begin(self, trainer: Trainer, logs: dict[str, Any]) -> None:
         self._begin = perf_counter()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"passed": perf_counter() - self._begin}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._begin = perf_counter() - state["passed"]
 
     def on_tick(self, trainer: Trainer) -> None:
         """Called every tenth of a second within an epoch."""

@@ -174,10 +174,10 @@ class Windows(Indexed):
             raise ShapeError(
                 f"Windows: expected tokens of shape (n,) with n above length={size}, got {array.shape}"
             )
-        self._tokens, self._stride = array, step
+        self.tokens, self.length, self.stride = array, size, step
         self._offsets = np.arange(size + 1)
         super().__init__((len(array) - size - 1) // step + 1, self._pieces)
 
     def _pieces(self, rows: NDArray[np.int64]) -> tuple[Any, Any]:
-        found = self._tokens[rows[:, None] * self._stride + self._offsets]
+        found = self.tokens[rows[:, None] * self.stride + self._offsets]
         return found[:, :-1], found[:, 1:]

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from time import perf_counter
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrograd import _core, data, losses, metrics, optim
+from retrograd import _checkpoint, _core, data, losses, metrics, optim
 from retrograd._arguments import integer, real, seed_of, unknown
-from retrograd._feed import ArrayFeed, BatchFeed, Watch
+from retrograd._feed import ArrayFeed, BatchFeed
 from retrograd._progress import progress_of
-from retrograd.callbacks import hooks
-from retrograd.errors import ArgumentError, ShapeError
+from retrograd._run import Run
+from retrograd.callbacks import monitored
+from retrograd.errors import ArgumentError, FileFormatError, ShapeError, StateError
 from retrograd.graph import Node
 from retrograd.history import History
 from retrograd.losses import Loss
-from retrograd.model import Model, Summary, Views
+from retrograd.model import SUFFIX, Model, Summary, Views
 from retrograd.schedules import ReduceOnPlateau
-from retrograd.stop import monitored
 from retrograd.stream import Indexed, Stream
 
 if TYPE_CHECKING:
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
 
     from retrograd._core import Array, LossSpec, Trainer32, Trainer64
     from retrograd._flow import Probe
-    from retrograd._progress import Progress
     from retrograd._trace import Trace
+    from retrograd.model import Path
     from retrograd.optim import Optimizer, ParamGroup
 
 __all__ = ["Trainer"]
@@ -50,6 +49,7 @@ class Objective:
 
     def __init__(self, model: Model, loss: Any, loss_weights: Any = None) -> None:
         self.outputs = model.outputs
+        self.stored: Callable[[list[Node], list[Node]], Node] | None = None  # what a file kept of a function
         count = len(self.outputs)
         given = [
             losses.resolve("Trainer", part) for part in (loss if isinstance(loss, list | tuple) else [loss])
@@ -89,6 +89,8 @@ class Objective:
     @property
     def spec(self) -> LossSpec:
         """As the core takes it: operations of its own by name, everything else as a function of nodes."""
+        if self.stored is not None:
+            return self.stored
         if self.losses is not None and all(part.built_in for part in self.losses):
             return [(part.name, part.attributes()) for part in self.losses]
         return self._call
@@ -171,9 +173,6 @@ class Trainer:
         A parameter that the loss does not reach.
     """
 
-    _core: Trainer32 | Trainer64
-    _settings: dict[str, Any]
-
     def __init__(
         self,
         model: Model,
@@ -191,22 +190,16 @@ class Trainer:
     ) -> None:
         if not isinstance(model, Model):
             raise ArgumentError(f"Trainer: expected a Model, got {type(model).__name__}")
-        self._model = model
-        self._settings = {"loss_weights": loss_weights, "param_groups": param_groups, "l1": l1, "l2": l2}
-        self._settings |= {"clip_norm": clip_norm, "clip_value": clip_value}  # as given, for a copy
-        self._objective = Objective(model, loss, loss_weights)
-        self._optimizer = optim.resolve("Trainer", optimizer)
-        self._metrics = _resolve_metrics(metrics)
-        self._seed = seed_of("Trainer", seed)
-        schedule = self._optimizer.schedule()
-        self._plateau = schedule if isinstance(schedule, ReduceOnPlateau) else None
+        objective = Objective(model, loss, loss_weights)
+        optimizer = optim.resolve("Trainer", optimizer)
+        schedule = optimizer.schedule()
         made = _core.Trainer64 if isinstance(model._core, _core.Model64) else _core.Trainer32
-        self._core = made(
+        core = made(
             model._core,
-            self._objective.spec,
-            self._objective.core_weights,
-            self._optimizer.name,
-            self._optimizer.hyper(),
+            objective.spec,
+            objective.core_weights,
+            optimizer.name,
+            optimizer.hyper(),
             (schedule.kind, schedule.settings()),
             _groups(model, param_groups),
             real("Trainer: l1", l1, 0.0),
@@ -214,25 +207,37 @@ class Trainer:
             0.0 if clip_norm is None else real("Trainer: clip_norm", clip_norm, above=0.0),
             0.0 if clip_value is None else real("Trainer: clip_value", clip_value, above=0.0),
             0 if threads is None else integer("Trainer: threads", threads),
-            self._seed,
+            seed_of("Trainer", seed),
         )
-        model._links = self._objective.links()
-        self._given = {
-            "loss": loss,
-            "loss_weights": loss_weights,
-            "param_groups": param_groups,
-            "l1": l1,
-            "l2": l2,
-            "clip_norm": clip_norm,
-            "clip_value": clip_value,
-            "threads": threads,
-            "seed": seed,
-        }
+        settings = {"loss_weights": loss_weights, "param_groups": param_groups, "l1": l1, "l2": l2}
+        settings |= {"clip_norm": clip_norm, "clip_value": clip_value}
+        given = settings | {"loss": loss, "threads": threads, "seed": seed}
+        self._attach(model, core, objective, optimizer, _resolve_metrics(metrics), settings, given)
+
+    def _attach(
+        self,
+        model: Model,
+        core: Trainer32 | Trainer64,
+        objective: Objective,
+        optimizer: Optimizer,
+        metrics: dict[str, Any],
+        settings: dict[str, Any],
+        given: dict[str, Any],
+    ) -> None:
+        self._model, self._core, self._objective = model, core, objective
+        self._optimizer, self._metrics = optimizer, metrics
+        self._settings, self._given = settings, given  # as given, for a copy
+        self._seed = int(given["seed"])
+        schedule = optimizer.schedule()
+        self._plateau = schedule if isinstance(schedule, ReduceOnPlateau) else None
+        model._links = objective.links()
         self._history = History()
         self._stop_reason = ""
         self._running = False
         self._monitors: list[str] = []
         self._seen: list[tuple[Array, Array]] = []
+        self._run: Run | None = None  # the fit that is running, or was interrupted
+        self._stored: tuple[dict[str, Any], dict[str, Array]] | None = None  # or the one that a file has
         self._plain_x, self._plain_y = self._plain_ranks()
 
     def _plain_ranks(self) -> tuple[int, tuple[int, ...]]:
@@ -668,57 +673,47 @@ class Trainer:
         size = integer("fit: batch_size", batch_size)
         if record not in (None, "layers"):
             raise unknown("fit: record", record, ("layers",))
-        turns = hooks(callbacks)
+        settings = {
+            "epochs": count,
+            "batch_size": size,
+            "shuffle": bool(shuffle),
+            "validation_split": validation_split,
+            "class_weight": class_weight,
+            "record": record,
+            "sample_weight": sample_weight,
+        }
+        run = self._run_of(x, y, settings, validation_data, callbacks)
+        self._stop_reason = ""
+        return self._carry_out(run, progress_of(progress, count))
+
+    def _run_of(self, x: Any, y: Any, settings: dict[str, Any], validation_data: Any, callbacks: Any) -> Run:
+        """A fit with these settings, at its beginning; everything is checked."""
+        size, shuffle, split = (settings[name] for name in ("batch_size", "shuffle", "validation_split"))
+        weights, class_weight = settings["sample_weight"], settings["class_weight"]
         feed: ArrayFeed | BatchFeed
         if isinstance(x, Stream | Indexed):
-            _alone("fit", y=y, sample_weight=sample_weight)
-            feed, validation = self._stream_feeds(
-                x, size, bool(shuffle), validation_data, validation_split, class_weight
-            )
+            _alone("fit", y=y, sample_weight=weights)
+            feed, validation = self._stream_feeds(x, size, shuffle, validation_data, split, class_weight)
         else:
-            feed, validation = self._array_feeds(
-                self._whole(x, y, sample_weight),
-                size,
-                bool(shuffle),
-                validation_data,
-                validation_split,
-                class_weight,
-            )
-        listed = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
-        keep = any(getattr(callback, "needs_outputs", False) for callback in listed)
-        ticks = [callback.on_tick for callback in listed if hasattr(callback, "on_tick")]
-        probe = self._probe() if record is not None else None
+            whole = self._whole(x, y, weights)
+            settings["sample_weight"] = whole[2]
+            feed, validation = self._array_feeds(whole, size, shuffle, validation_data, split, class_weight)
+        probe = self._probe() if settings["record"] is not None else None
+        run = Run(self, settings, feed, validation, callbacks, probe)
         self._monitors = self._names(validation is not None, probe)
         if self._plateau is not None:
             monitored("ReduceOnPlateau", self._plateau.monitor, self)
+        if isinstance(feed, ArrayFeed) and callable(self._objective.spec):
+            feed.prepare(self._core)
+        return run
 
-        bar = progress_of(progress, count)
+    def _carry_out(self, run: Run, bar: Any) -> History:
         history = self._history
-        history.stop_reason = self._stop_reason = ""
-        done = 0
+        history.stop_reason = ""
+        self._run, self._stored, run.bar = run, None, bar
         try:
-            for hook in turns["on_train_begin"]:
-                hook(self, {"epochs": count})
-            while done < count and not self._stop_reason:
-                started = perf_counter()
-                row = self._epoch(feed, keep, probe, turns, ticks, bar, count - done)
-                if row is None:
-                    break
-                if validation is not None:
-                    row |= {f"val_{name}": value for name, value in self._evaluate(validation).items()}
-                row["seconds"] = perf_counter() - started
-                row = {name: row.get(name, math.nan) for name in self._monitors}
-                history.add(row)
-                done += 1
-                if self._plateau is not None:
-                    self._core.observe(row[self._plateau.monitor])
-                if bar is not None:
-                    bar.end(row)
-                for hook in turns["on_epoch_end"]:
-                    hook(self, row)
-            history.stop_reason = self._stop_reason or f"all {count} epochs done"
-            for hook in turns["on_train_end"]:
-                hook(self, {"epochs": done})
+            run.go()
+            self._run, self._seen = None, []
         except KeyboardInterrupt:
             history.stop_reason = f"interrupted in epoch {self.epoch + 1}"
             raise
@@ -726,71 +721,208 @@ class Trainer:
             history.stop_reason = f"{type(error).__name__} in epoch {self.epoch + 1}"
             raise
         finally:
-            self._seen = []
             if bar is not None:
                 bar.close()
         return history
 
-    def _epoch(
+    def resume(
         self,
-        feed: ArrayFeed | BatchFeed,
-        keep: bool,
-        probe: Probe | None,
-        turns: dict[str, list[Any]],
-        ticks: list[Callable[[Trainer], None]],
-        bar: Progress | None,
-        left: int,
-    ) -> dict[str, float] | None:
-        """One epoch's row of the history, without validation; None where it was broken off."""
-        for hook in turns["on_epoch_begin"]:
-            hook(self, {})
-        if self._stop_reason:
-            return None
-        lr, before, iterations = self.lr, self.epoch, self.iteration
-        if bar is not None:
-            bar.begin(before + 1, before + left)
+        x: Any,
+        y: Any = None,
+        validation_data: Any = None,
+        callbacks: Any = (),
+        progress: bool | None = None,
+    ) -> History:
+        """Finish the fit that was interrupted, bit for bit as if it never had been.
 
-        def on_iteration(iteration: int, loss: float) -> bool:
-            logs = {"iteration": iteration, "loss": loss}
-            for hook in turns["on_iteration_end"]:
-                hook(self, logs)
-            return bool(self._stop_reason)
+        It goes on with the settings of that fit from the iteration it had reached: after Ctrl-C or an
+        exception in this process, or in a trainer that was loaded. Streams are asked for their batches anew,
+        and those that were trained on are passed over.
 
-        def on_progress(done: int, total: int, loss: float) -> None:
-            if bar is not None:
-                bar.update(done, total, loss)
-            for tick in ticks:
-                tick(self)
+        Parameters
+        ----------
+        x, y, validation_data
+            The same data; shape, dtype and a hash of the numbers are compared (of an array above 16 MB a hash
+            of 1,024 rows; of a stream its kind and length). Weights are remembered.
+        callbacks
+            The same classes in the same order. A callback with ``state_dict`` and ``load_state_dict``, as all
+            of :mod:`retrograd.stop` and :mod:`retrograd.callbacks` that keep count, goes on where it was;
+            another one begins anew, by ``on_train_begin``.
+        progress
+            As for ``fit``.
 
-        collect = keep or bool(self._metrics)
-        watch = Watch(
-            collect,
-            probe is not None,
-            on_iteration if turns["on_iteration_end"] else None,
-            on_progress if bar is not None or ticks else None,
-            lambda: bool(self._stop_reason),
-        )
-        started = perf_counter()
-        self._running = True
+        Raises
+        ------
+        StateError
+            There is no interrupted fit, or the trainer has trained on since.
+        ArgumentError
+            Other data or callbacks.
+        """
+        before, stored = self._run, self._stored
+        if before is None and stored is None:
+            done = self._history.stop_reason
+            raise StateError(
+                f"resume: the fit is finished ({done}); fit(...) trains on"
+                if done
+                else "resume: no fit was interrupted; call fit(...)"
+            )
+        if self._running or (before is not None and before.is_left) or self._has_left(stored):
+            raise StateError(
+                "resume: the trainer has gone on since the fit was interrupted, so it cannot be finished as "
+                "it would have been; call fit(...)"
+            )
+        if before is not None:
+            settings = dict(before.settings)
+        else:
+            assert stored is not None
+            settings = _checkpoint.unpack(stored[0]["settings"], stored[1])
+        run = self._run_of(x, y, settings, validation_data, callbacks)
+        if before is not None:
+            run.take_over(before)
+        elif stored is not None:
+            run.take_up(*stored)
+        return self._carry_out(run, progress_of(progress, run.epochs - run.done))
+
+    def _has_left(self, stored: tuple[dict[str, Any], Any] | None) -> bool:
+        return stored is not None and stored[0]["at"] != [self.iteration, self.epoch]
+
+    # ------------------------------------------------------------------------------------------- files
+
+    def save(self, path: Path) -> str:
+        """Write a checkpoint: model, optimizer, schedule, counters, history and the running fit, in one file.
+
+        From a callback, or between calls. ``rg.load(path)`` reads the model alone. See docs/file-format.md.
+
+        Parameters
+        ----------
+        path
+            ``.safetensors`` is added where the name has no suffix.
+
+        Returns
+        -------
+        str
+            The path that was written.
+
+        Raises
+        ------
+        FileFormatError
+            The file cannot be written.
+        NonFiniteError
+            A parameter is not finite.
+        StateError
+            Another thread is training, or a fit was interrupted where it cannot be taken up from a file.
+        ArgumentError
+            A callback's state has something that cannot be saved.
+        """
+        target = os.fspath(path)
+        if not os.path.splitext(target)[1]:
+            target += SUFFIX
+        arrays: dict[str, Array] = {}
+        run, fit, uncounted = self._run, None, 0
+        if run is not None and not run.is_left:
+            run.check_savable()
+            fit, uncounted = run.state(arrays), run.iterations
+        elif self._stored is not None and not self._has_left(self._stored):
+            fit = self._stored[0]
+            arrays |= self._stored[1]
+        plateau = self._optimizer.schedule()
+        notes = {
+            "version": 1,
+            "losses": _checkpoint.loss_notes(self._objective.losses, self._objective.function),
+            "loss_weights": self._objective.weights,
+            "watched": {"monitor": plateau.monitor, "mode": plateau.mode}
+            if isinstance(plateau, ReduceOnPlateau)
+            else {},
+            "metrics": _checkpoint.metric_notes(self._metrics),
+            "history": _checkpoint.history_notes(self._history, self._history.iterations + uncounted, arrays),
+            "fit": fit,
+        }
+        text = _checkpoint.text(notes)
+        _core.save_trainer(self._core, target, self._model._strings(None), {"python": text}, arrays)
+        return target
+
+    @classmethod
+    def load(cls, path: Path, loss: Any = None, metrics: Any = ()) -> Trainer:
+        """The trainer of a file that ``save`` wrote; its ``resume`` finishes the fit that was running.
+
+        Parameters
+        ----------
+        path
+            ``.safetensors`` may be left out.
+        loss
+            A function of one's own that takes the place of the graph that it made, which the file has. Needed
+            for a file that was saved before the first training call.
+        metrics
+            Those that are functions of one's own, by their names: ``{"mine": f}``.
+
+        Raises
+        ------
+        FileFormatError
+            The file is not what it should be, or cannot be read; nothing is loaded.
+        ArgumentError
+            A function is missing, or given and not needed.
+        """
+        source = os.fspath(path)
+        if not os.path.exists(source) and os.path.exists(source + SUFFIX):
+            source += SUFFIX
+        objective: Objective | None = None
+
+        def function(outputs: list[Node], targets: list[Node]) -> Node:
+            assert objective is not None
+            return objective._call(outputs, targets)
+
+        core, strings, arrays = _core.load_trainer(source, None if loss is None else function)
+        notes = _checkpoint.parse(source, strings)
+        model = Model._of(core.model)
+        settings = _core.trainer_settings(core)
+        trainer = cls.__new__(cls)
         try:
-            result = feed.train(self._core, watch)
-        finally:
-            self._running = False
-            self._history.iterations += self.iteration - iterations
-        passed = perf_counter() - started
-        if result is None:
-            return None
-        row = {"loss": result.loss}
-        if collect:
-            self._seen = list(zip(result.targets, result.outputs, strict=False))
-        if self._metrics:
-            row |= self._measure(result.targets, result.outputs)
-        row |= {"lr": lr, "penalty": result.penalty, "gradient_norm": result.gradient_norm}
-        row |= result.norms
-        if probe is not None and feed.sample is not None:
-            row |= probe.look(self._core, feed.sample, result.norms)
-        row["samples_per_second"] = result.samples / passed if passed > 0 else math.inf
-        return row
+            objective = _objective_of(model, notes, settings, loss)
+            trainer._restore(model, core, objective, notes, settings, arrays, metrics)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            if isinstance(error, ArgumentError):
+                raise
+            raise FileFormatError(f"{source}: what Python kept in it is not valid: {error!r}") from error
+        return trainer
+
+    def _restore(
+        self,
+        model: Model,
+        core: Trainer32 | Trainer64,
+        objective: Objective,
+        notes: dict[str, Any],
+        settings: dict[str, Any],
+        arrays: dict[str, Array],
+        metrics: Any,
+    ) -> None:
+        kind, numbers = settings["schedule"]
+        schedule = _checkpoint.schedule_of(kind, numbers, notes.get("watched", {}))
+        optimizer = _checkpoint.optimizer_of(settings["optimizer"], settings["hyper"], schedule)
+        used = _checkpoint.metrics_of(notes.get("metrics", []), metrics)
+        given: dict[str, Any] = {
+            "loss_weights": objective.weights,
+            "param_groups": tuple(optim.ParamGroup(name, **group) for name, group in settings["groups"]),
+            "l1": settings["l1"],
+            "l2": settings["l2"],
+            "clip_norm": settings["clip_norm"] or None,
+            "clip_value": settings["clip_value"] or None,
+        }
+        all_given = given | {
+            "loss": objective.function or objective.losses,
+            "threads": settings["threads"] or None,
+            "seed": settings["seed"],
+        }
+        self._attach(model, core, objective, optimizer, used, given, all_given)
+        if not core.schedule_state:  # lr was set, or the schedule depends on time alone
+            self._plateau = None
+        if not notes:
+            return
+        self._history = _checkpoint.history_of(notes["history"], arrays)
+        fit = notes["fit"]
+        if fit is not None:
+            _checkpoint.check_fit(fit, arrays)
+            names = {name: array for name, array in arrays.items() if name != "history"}
+            self._stored = fit, names
 
     def _names(self, validation: bool, probe: Probe | None) -> list[str]:
         """What an epoch's row will have, in the order of the history."""
@@ -940,6 +1072,34 @@ def _groups(model: Model, groups: Sequence[ParamGroup]) -> list[tuple[str, dict[
         model.matching("param_groups", [group.pattern])  # a pattern that matches nothing is a mistake
         found.append((group.pattern, group.settings()))
     return found
+
+
+def _objective_of(model: Model, notes: dict[str, Any], settings: dict[str, Any], loss: Any) -> Objective:
+    """Of a file: the losses by their names, or the graph that a function of one's own made."""
+    weights = notes.get("loss_weights", settings["loss_weights"] or None)
+    if loss is not None:
+        return Objective(model, loss, weights)
+    kept = settings["loss"]
+    if not notes and not callable(kept):
+        return Objective(model, [losses.LOSSES[name](**attributes) for name, attributes in kept], weights)
+    if not notes or isinstance(notes["losses"], dict):  # one function of all outputs
+        objective = Objective(model, _listed(kept, notes["losses"]["function"] if notes else "function"))
+    else:
+        objective = Objective(model, _checkpoint.losses_of(notes["losses"]), weights)
+    if callable(kept):
+        objective.stored = kept
+    return objective
+
+
+def _listed(kept: Callable[..., Node], name: str) -> Callable[..., Node]:
+    """A function of lists as one of nodes where there is only one."""
+
+    def function(outputs: Any, targets: Any) -> Node:
+        lists = [part if isinstance(part, list) else [part] for part in (outputs, targets)]
+        return kept(*lists)
+
+    function.__name__ = name
+    return function
 
 
 def _without_ignored(loss: Loss | None, true: Array, output: Array) -> tuple[Array, Array]:

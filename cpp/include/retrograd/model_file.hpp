@@ -18,6 +18,8 @@
 //         "nodes":[{"kind","name","shape","dtype","op","attributes","inputs","layer","role","call"}]}
 // Nodes stand in topological order; fields that do not apply are absent.
 //
+// A checkpoint (checkpoint.hpp) is read as a model too: its trainer is passed over.
+//
 // Loading is strict: what is missing, unexpected or of another shape is listed, and nothing is loaded.
 // Limits: those of the container; 65,536 nodes. Writing is atomic: a reader finds the old file whole or the
 // new file whole.

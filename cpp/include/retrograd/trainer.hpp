@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -52,9 +53,17 @@ struct EpochOptions {
     const std::vector<std::int64_t>* rows = nullptr;  // these rows only
     bool collect = false;                             // keep every output
     bool record_layers = false;                       // norms per parameter, each recorded_every iterations
+    bool resume = false;                              // go on with the epoch that was broken off
     std::function<bool()> interrupted;                // asked every 20 ms; true drops the running step
     std::function<bool(std::int64_t, double)> on_iteration;            // true: stop after this one
     std::function<void(std::int64_t, std::int64_t, double)> progress;  // samples done, in all, loss so far
+};
+
+// How far an epoch has come that is not complete; all 0 where there is none.
+struct EpochCursor {
+    std::int64_t rows = 0, total = 0;  // whose steps are done, and all of them
+    std::int64_t batch_size = 0;
+    bool shuffle = false;
 };
 
 // A loss over some samples: sum w_i L_i and sum w_i, which add up over batches.
@@ -89,14 +98,25 @@ struct TraceResult {
 
 template <class T>
 struct TrainerState;
+struct TrainerFile;  // io/checkpoint.cpp
 
 template <class T>
 class Trainer {
   public:
     Trainer(std::shared_ptr<Model<T>> model, TrainerOptions options);
+    Trainer(Trainer&&) noexcept;
+    Trainer& operator=(Trainer&&) noexcept;
     ~Trainer();
 
+    // Model, optimizer, schedule, counters and the epoch that is running, between two iterations or from
+    // on_iteration: see checkpoint.hpp. What is loaded goes on bit for bit; run_epoch with `resume` goes on
+    // within the epoch. `loss` replaces a loss function of one's own; without it the graph that it made is
+    // used. Throw FileFormatError, and nothing is loaded.
+    void save(const std::filesystem::path& path) const;
+    [[nodiscard]] static Trainer load(const std::filesystem::path& path, LossFunction loss = {});
+
     [[nodiscard]] const std::shared_ptr<Model<T>>& model() const;
+    [[nodiscard]] const TrainerOptions& options() const;
 
     // The three parts of a step; step() is exactly these three, bit for bit. forward returns the loss without
     // penalty.
@@ -106,7 +126,11 @@ class Trainer {
     double step(const Batch& batch, const std::function<bool()>& interrupted = {});
     double gradients(const Batch& batch);  // forward and backward
 
+    // With `resume` the data and the options must be those of the epoch that was broken off.
     EpochResult<T> run_epoch(const Batch& data, const EpochOptions& options);
+    [[nodiscard]] EpochCursor unfinished() const;
+    // The graph of the loss for such targets, which else the first call that trains makes.
+    void prepare(const Batch& batch);
     // One iteration with all rows of `data`, which is no epoch: how an epoch is made of data that never is
     // one array. end_epoch() counts it.
     EpochResult<T> run_batch(const Batch& data, EpochOptions options);
@@ -161,6 +185,8 @@ class Trainer {
     [[nodiscard]] Memory memory(std::int64_t batch_size) const;
 
   private:
+    friend struct TrainerFile;
+
     std::unique_ptr<TrainerState<T>> state_;
 };
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include <retrograd/random.hpp>
 
@@ -17,8 +18,11 @@ using Clock = std::chrono::steady_clock;
 template <class T>
 class Epoch {
   public:
-    Epoch(TrainerState<T>& state, Training& training, const Batch& data, const EpochOptions& options)
+    // `progress` is where all that adds up stands, for others to read between two steps.
+    Epoch(TrainerState<T>& state, EpochProgress<T>& progress, Training& training, const Batch& data,
+          const EpochOptions& options)
         : s_(state),
+          p_(progress),
           training_(training),
           data_(data),
           options_(options),
@@ -30,16 +34,7 @@ class Epoch {
         if (total_ == 0) throw ShapeError("x: there are no rows to train on");
         program_.expect_samples(total_ % batch_size_ == 0 ? batch_size_ : total_ % batch_size_);
         choose_order();
-        if (options_.collect) {
-            for (const int id : s_.model->outputs()) {
-                result_.outputs.emplace_back(
-                    static_cast<std::size_t>(checked_mul(total_, graph_[id].shape.size())));
-            }
-        }
-        if (options_.record_layers) {
-            gradient_norms_.assign(graph_.parameters().size(), 0.0);
-            update_norms_.assign(graph_.parameters().size(), 0.0);
-        }
+        options_.resume ? go_on() : begin();
     }
 
     EpochResult<T> run() {
@@ -56,11 +51,15 @@ class Epoch {
         s_.begin_update();
         s_.updater.forget();
         s_.threads_used = 0;
-        next_batch();
+        if (done() == total_) {
+            outcome_ = Outcome::finished;  // it was left after its last step
+        } else {
+            next_batch();
+        }
         const std::function<bool()> ask = [this] { return wants_to_stop(); };
         Poll poll(&ask);
         while (outcome_ == Outcome::running) {
-            const std::int64_t before = result_.iterations;
+            const std::int64_t before = p_.iterations;
             const Clock::time_point start = Clock::now();
             region_end_ = Clock::time_point::max();
             if (measured) {
@@ -72,7 +71,7 @@ class Epoch {
             });
             s_.threads_used = std::max(s_.threads_used, used);
             if (measured) {
-                s_.tempo.report(result_.iterations - before,
+                s_.tempo.report(p_.iterations - before,
                                 std::chrono::duration<double>(Clock::now() - start).count());
             }
         }
@@ -81,6 +80,48 @@ class Epoch {
 
   private:
     enum class Outcome : std::uint8_t { running, finished, bad_row, forward, backward, update };
+
+    [[nodiscard]] std::int64_t done() const { return p_.cursor.rows; }  // rows whose steps are committed
+
+    void begin() {
+        p_ = {};
+        p_.cursor = {0, total_, options_.batch_size, options_.shuffle};
+        if (options_.collect) {
+            for (const int id : s_.model->outputs()) {
+                p_.outputs.emplace_back(
+                    static_cast<std::size_t>(checked_mul(total_, graph_[id].shape.size())));
+            }
+        }
+        if (options_.record_layers) {
+            p_.gradients.assign(graph_.parameters().size(), 0.0);
+            p_.updates.assign(graph_.parameters().size(), 0.0);
+        }
+    }
+
+    void go_on() {
+        const EpochCursor& cursor = p_.cursor;
+        if (!s_.is_unfinished()) {
+            throw StateError(cursor.rows == 0
+                                 ? "resume: there is no epoch that was broken off"
+                                 : "resume: the trainer has gone on since the epoch was broken off, so that "
+                                   "epoch cannot be finished");
+        }
+        if (cursor.total != total_) {
+            throw ShapeError("resume: the epoch that was broken off has " + std::to_string(cursor.total) +
+                             " rows, these are " + std::to_string(total_));
+        }
+        if (cursor.batch_size != options_.batch_size || cursor.shuffle != options_.shuffle ||
+            p_.outputs.empty() == options_.collect || p_.gradients.empty() == options_.record_layers) {
+            throw ArgumentError("resume: the epoch that was broken off had other options (batch_size " +
+                                std::to_string(cursor.batch_size) + ", shuffle " +
+                                (cursor.shuffle ? "on" : "off") +
+                                "; what is collected and recorded must be the same too)");
+        }
+        for (std::size_t k = 0; k < p_.outputs.size(); ++k) {
+            p_.outputs[k].resize(
+                static_cast<std::size_t>(checked_mul(total_, graph_[s_.model->outputs()[k]].shape.size())));
+        }
+    }
 
     void choose_order() {
         if (options_.shuffle) {
@@ -94,8 +135,8 @@ class Epoch {
     }
 
     void next_batch() {
-        rows_ = {order_.empty() ? nullptr : order_.data() + done_, done_,
-                 std::min(batch_size_, total_ - done_)};
+        rows_ = {order_.empty() ? nullptr : order_.data() + done(), done(),
+                 std::min(batch_size_, total_ - done())};
         workspace_->draw(s_.draw_key());
         if (rows_.count == workspace_->batch() && !readers_.empty()) return;
         workspace_->bind(rows_.count);
@@ -108,7 +149,7 @@ class Epoch {
     bool wants_to_stop() {
         if (options_.progress && Clock::now() - shown_ >= std::chrono::milliseconds(100)) {
             shown_ = Clock::now();
-            options_.progress(done_, total_, result_.loss.mean());
+            options_.progress(done(), total_, p_.loss.mean());
         }
         return options_.interrupted && options_.interrupted();
     }
@@ -122,7 +163,7 @@ class Epoch {
                 if (member.index() == 0) outcome_ = outcome;
                 return;
             }
-            if (!result_.outputs.empty()) {
+            if (!p_.outputs.empty()) {
                 collect(member);
                 member.barrier();
             }
@@ -145,7 +186,7 @@ class Epoch {
         sums = s_.updater.sums();
         if (!sums.finite) return Outcome::backward;
         bool good = true;
-        if (options_.record_layers && result_.iterations % recorded_every == 0) {
+        if (options_.record_layers && p_.iterations % recorded_every == 0) {
             const auto norms = s_.updater.apply_and_measure(member, sums, s_.iteration + 1, s_.rate(), good);
             if (member.index() == 0 && good) record(norms);
         } else {
@@ -155,20 +196,20 @@ class Epoch {
     }
 
     void record(const typename Updater<T>::Norms& norms) {
-        for (std::size_t p = 0; p < gradient_norms_.size(); ++p) {
-            gradient_norms_[p] += norms.gradients[p];
-            update_norms_[p] += norms.updates[p];
+        for (std::size_t p = 0; p < p_.gradients.size(); ++p) {
+            p_.gradients[p] += norms.gradients[p];
+            p_.updates[p] += norms.updates[p];
         }
-        ++recorded_;
+        ++p_.recorded;
     }
 
     void collect(const Member& member) {
-        for (std::size_t k = 0; k < result_.outputs.size(); ++k) {
+        for (std::size_t k = 0; k < p_.outputs.size(); ++k) {
             const std::span<const T> y = workspace_->value(s_.model->outputs()[k]);
             const std::int64_t size = graph_[s_.model->outputs()[k]].shape.size();
             member.for_range(rows_.count, 1 + 16384 / size, [&](std::int64_t begin, std::int64_t end) {
                 std::copy(y.begin() + begin * size, y.begin() + end * size,
-                          result_.outputs[k].begin() + (done_ + begin) * size);
+                          p_.outputs[k].begin() + (done() + begin) * size);
             });
         }
     }
@@ -176,17 +217,18 @@ class Epoch {
     // By one member, while the others wait.
     void commit(const typename Updater<T>::Sums& sums) {
         const double weight = TrainerState<T>::mass(program_.loss(), *workspace_);
-        result_.loss.sum += loss() * weight;
-        result_.loss.weight += weight;
-        penalty_ += sums.penalty;
-        norm_ += sums.norm;
+        p_.loss.sum += loss() * weight;
+        p_.loss.weight += weight;
+        p_.penalty += sums.penalty;
+        p_.norm += sums.norm;
         workspace_->commit();
-        s_.last_loss = result_.last_loss = loss();
+        s_.last_loss = loss();
         s_.last_penalty = sums.penalty;
         s_.last_norm = sums.norm;
-        done_ += rows_.count;
-        ++result_.iterations;
-        ++s_.iteration;
+        p_.cursor.rows += rows_.count;
+        ++p_.iterations;
+        p_.iteration = ++s_.iteration;
+        p_.epoch = s_.epoch;
         region_is_over_ = region_end_ != Clock::time_point::max() && Clock::now() >= region_end_;
         if (options_.on_iteration) {
             training_.aside([&] {
@@ -194,7 +236,7 @@ class Epoch {
             });
             s_.updater.forget();
         }
-        if (done_ == total_ || s_.stop) {
+        if (done() == total_ || s_.stop) {
             outcome_ = Outcome::finished;
         } else {
             next_batch();
@@ -206,34 +248,44 @@ class Epoch {
         if (outcome_ == Outcome::forward) s_.throw_non_finite(data_, feeds_, rows_, "forward");
         if (outcome_ == Outcome::backward) s_.throw_non_finite(data_, feeds_, rows_, "backward");
         if (outcome_ == Outcome::update) s_.throw_non_finite(data_, feeds_, rows_, "update");
-        const auto count = static_cast<double>(result_.iterations);
-        result_.penalty = penalty_ / count;
-        result_.gradient_norm = norm_ / count;
-        result_.samples = done_;
-        result_.stopped = s_.stop;
-        if (done_ == total_) ++s_.epoch;
+        const auto count = static_cast<double>(p_.iterations);
+        EpochResult<T> result;
+        result.loss = p_.loss;
+        result.last_loss = s_.last_loss;
+        result.penalty = p_.penalty / count;
+        result.gradient_norm = p_.norm / count;
+        result.iterations = p_.iterations;
+        result.samples = done();
+        result.stopped = s_.stop;
+        const bool complete = done() == total_;
         if (options_.collect) {
-            for (std::size_t k = 0; k < result_.outputs.size(); ++k) {
+            result.outputs = complete ? std::move(p_.outputs) : p_.outputs;
+            for (std::size_t k = 0; k < result.outputs.size(); ++k) {
                 const std::int64_t size = graph_[s_.model->outputs()[k]].shape.size();
-                result_.outputs[k].resize(static_cast<std::size_t>(done_ * size));
+                result.outputs[k].resize(static_cast<std::size_t>(done() * size));
             }
             if (order_.empty()) {
-                for (std::int64_t i = 0; i < done_; ++i) order_.push_back(i);
+                for (std::int64_t i = 0; i < done(); ++i) order_.push_back(i);
             }
-            order_.resize(static_cast<std::size_t>(done_));
-            result_.order = std::move(order_);
+            order_.resize(static_cast<std::size_t>(done()));
+            result.order = std::move(order_);
         }
-        for (std::size_t p = 0; p < gradient_norms_.size(); ++p) {
+        for (std::size_t p = 0; p < p_.gradients.size(); ++p) {
             const std::string& name = graph_[graph_.parameters()[p]].name;
-            result_.gradient_norms[name] = gradient_norms_[p] / static_cast<double>(recorded_);
-            result_.update_norms[name] = update_norms_[p] / static_cast<double>(recorded_);
+            result.gradient_norms[name] = p_.gradients[p] / static_cast<double>(p_.recorded);
+            result.update_norms[name] = p_.updates[p] / static_cast<double>(p_.recorded);
         }
-        return std::move(result_);
+        if (complete) {
+            ++s_.epoch;
+            p_ = {};
+        }
+        return result;
     }
 
     [[nodiscard]] double loss() const { return static_cast<double>(workspace_->loss()); }
 
     TrainerState<T>& s_;
+    EpochProgress<T>& p_;
     Training& training_;
     const Batch& data_;
     const EpochOptions& options_;
@@ -247,15 +299,10 @@ class Epoch {
     std::vector<std::int64_t> order_;  // of the rows; empty: as they lie
     Rows rows_;                        // of the present batch
     BadRow bad_;
-    std::int64_t done_ = 0;         // rows whose steps are committed
     Clock::time_point region_end_;  // when to leave the present region, after the step that is running
     bool region_is_over_ = false;
     Outcome outcome_ = Outcome::running;
-    double penalty_ = 0, norm_ = 0;
-    std::vector<double> gradient_norms_, update_norms_;
-    std::int64_t recorded_ = 0;  // iterations whose norms are in these
     Clock::time_point shown_ = Clock::now();
-    EpochResult<T> result_;
 };
 
 }  // namespace
@@ -266,10 +313,24 @@ EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& opti
     if (options.batch_size < 1) {
         throw ArgumentError("batch_size: expected at least 1, got " + std::to_string(options.batch_size));
     }
-    return Epoch<T>(*state_, training, data, options).run();
+    return Epoch<T>(*state_, state_->progress, training, data, options).run();
+}
+
+template <class T>
+EpochResult<T> Trainer<T>::run_batch(const Batch& data, EpochOptions options) {
+    Training training(state_->model->use(), state_->busy);
+    options.shuffle = options.resume = false;
+    options.batch_size = std::numeric_limits<std::int64_t>::max();
+    const std::int64_t epoch = state_->epoch;
+    EpochProgress<T> alone;
+    EpochResult<T> result = Epoch<T>(*state_, alone, training, data, options).run();
+    state_->epoch = epoch;
+    return result;
 }
 
 template EpochResult<float> Trainer<float>::run_epoch(const Batch&, const EpochOptions&);
 template EpochResult<double> Trainer<double>::run_epoch(const Batch&, const EpochOptions&);
+template EpochResult<float> Trainer<float>::run_batch(const Batch&, EpochOptions);
+template EpochResult<double> Trainer<double>::run_batch(const Batch&, EpochOptions);
 
 }  // namespace retrograd

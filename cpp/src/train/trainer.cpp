@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "plan/threads.hpp"
 #include "train/trainer_state.hpp"
@@ -26,11 +25,19 @@ Trainer<T>::Trainer(std::shared_ptr<Model<T>> model, TrainerOptions options) {
 }
 
 template <class T>
+Trainer<T>::Trainer(Trainer&&) noexcept = default;
+template <class T>
+Trainer<T>& Trainer<T>::operator=(Trainer&&) noexcept = default;
+template <class T>
 Trainer<T>::~Trainer() = default;
 
 template <class T>
 const std::shared_ptr<Model<T>>& Trainer<T>::model() const {
     return state_->model;
+}
+template <class T>
+const TrainerOptions& Trainer<T>::options() const {
+    return state_->options;
 }
 
 template <class T>
@@ -124,18 +131,19 @@ double Trainer<T>::step(const Batch& batch, const std::function<bool()>& interru
 }
 
 template <class T>
-EpochResult<T> Trainer<T>::run_batch(const Batch& data, EpochOptions options) {
-    const std::int64_t epoch = state_->epoch;
-    options.shuffle = false;
-    options.batch_size = std::numeric_limits<std::int64_t>::max();
-    EpochResult<T> result = run_epoch(data, options);
-    state_->epoch = epoch;
-    return result;
+void Trainer<T>::end_epoch() {
+    ++state_->epoch;
 }
 
 template <class T>
-void Trainer<T>::end_epoch() {
-    ++state_->epoch;
+void Trainer<T>::prepare(const Batch& batch) {
+    const Training training(state_->model->use(), state_->busy);
+    (void)state_->loss_graph(state_->train, batch);
+}
+
+template <class T>
+EpochCursor Trainer<T>::unfinished() const {
+    return state_->is_unfinished() ? state_->progress.cursor : EpochCursor{};
 }
 
 template <class T>
@@ -165,6 +173,7 @@ double Trainer<T>::lr() const {
 template <class T>
 void Trainer<T>::set_schedule(const Schedule& schedule) {
     schedule.check();
+    state_->present = schedule;
     state_->schedule = Rate(schedule);
 }
 template <class T>

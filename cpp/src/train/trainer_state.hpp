@@ -12,6 +12,7 @@
 
 #include "nn/batch.hpp"
 #include "train/loss.hpp"
+#include "train/loss_recipe.hpp"
 #include "train/program.hpp"
 #include "train/rate.hpp"
 #include "train/tempo.hpp"
@@ -59,15 +60,35 @@ class Training {
 
 enum class Phase : std::uint8_t { idle, forward, backward };
 
+// An epoch that is not complete: where it stands, and its sums so far.
+template <class T>
+struct EpochProgress {
+    EpochCursor cursor;
+    std::int64_t epoch = 0, iteration = 0;  // the trainer's, after the last step
+    std::int64_t iterations = 0;
+    WeightedLoss loss;
+    double penalty = 0, norm = 0;            // sums over the iterations
+    std::vector<std::vector<T>> outputs;     // of the rows in the order of visit, where they are collected
+    std::vector<double> gradients, updates;  // sums of norms, where layers are recorded
+    std::int64_t recorded = 0;               // iterations whose norms are in these
+};
+
 template <class T>
 struct TrainerState {
     TrainerState(std::shared_ptr<Model<T>> m, TrainerOptions o)
-        : model(std::move(m)), options(std::move(o)), schedule(options.schedule), updater(*model, options) {}
+        : model(std::move(m)),
+          options(std::move(o)),
+          present(options.schedule),
+          schedule(present),
+          updater(*model, options) {}
 
     std::shared_ptr<Model<T>> model;
     TrainerOptions options;
-    Rate schedule;  // the present one
+    Schedule present;  // in place of the one in the options, if set
+    Rate schedule;
     Updater<T> updater;
+    EpochProgress<T> progress;        // of the last run_epoch
+    std::vector<LossRecipe> recipes;  // of a loss function that came from a file
 
     // What was compiled, and for what.
     struct Compiled {
@@ -134,6 +155,11 @@ struct TrainerState {
     }
 
     [[nodiscard]] double rate() const { return schedule.at(iteration, epoch); }
+
+    // Whether an epoch can go on from where it stands: nothing was trained since.
+    [[nodiscard]] bool is_unfinished() const {
+        return progress.cursor.rows > 0 && progress.epoch == epoch && progress.iteration == iteration;
+    }
 
     // How much the samples of a bound batch weigh.
     static double mass(const LossGraph& graph, Workspace<T>& workspace) {

@@ -63,16 +63,23 @@ def test_tab_reaches_every_control(visit: Visitor) -> None:
           }).map((e) => e.dataset.rgName);
         }"""
     )
-    reached = set()
-    page.evaluate("() => document.body.focus()")
+    # The page itself notes each: on a busy machine several keys may be answered before one look from here.
+    page.evaluate(
+        """() => {
+          window.rgReached = new Set();
+          document.addEventListener('focusin', ({target: e}) =>
+            window.rgReached.add(e.type === 'radio' ? e.name : e.dataset.rgName));
+          document.body.focus();
+        }"""
+    )
     for _ in range(len(wanted) + 10):
         page.keyboard.press("Tab")
-        name = page.evaluate(
-            "() => { const e = document.activeElement;"
-            " return e.type === 'radio' ? e.name : e.dataset.rgName; }"
-        )
-        reached.add(name)
-    assert set(wanted) <= reached, set(wanted) - reached
+    for _ in range(50):
+        missing = set(wanted) - set(page.evaluate("() => [...window.rgReached]"))
+        if not missing:
+            break
+        page.wait_for_timeout(100)
+    assert not missing
 
 
 def test_keys_are_for_the_page_and_can_be_turned_off(visit: Visitor) -> None:

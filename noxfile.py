@@ -40,7 +40,7 @@ def lint(session: nox.Session) -> None:
     session.install("ruff>=0.6", "clang-format==18.1.8", "mypy>=1.11", "numpy>=1.26", "nox")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    folders = ("cpp", "python/bindings", "tests/cpp")
+    folders = ("cpp", "python/bindings", "tests/cpp", "examples/cpp")
     sources = [
         str(path.relative_to(ROOT))
         for folder in folders

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -74,3 +76,19 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
     import page
 
     yield from page.visits(browser)
+
+
+@pytest.fixture(scope="session")
+def built_cpp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder where tests/cpp and examples/cpp are built; RETROGRAD_CPP_BUILD names one to use again."""
+    cmake = shutil.which("cmake")
+    if cmake is None or shutil.which(os.environ.get("CXX", "c++")) is None:
+        pytest.skip("needs cmake and a C++ compiler")
+    build = Path(os.environ.get("RETROGRAD_CPP_BUILD") or tmp_path_factory.mktemp("cpp"))
+    for command in (
+        [cmake, "-S", str(ROOT / "tests" / "cpp"), "-B", str(build)],
+        [cmake, "--build", str(build), "--parallel", "2"],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return build

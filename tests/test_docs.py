@@ -144,7 +144,7 @@ def test_every_block_has_a_language() -> None:
         fences = re.findall(r"^```(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
         assert len(fences) % 2 == 0, f"{name_of(path)}: a block is not closed"
         for opening in fences[::2]:
-            assert opening in {"python", "cpp", "sh", "text", "diff", "cmake", "json"}, name_of(path)
+            assert opening in {"python", "cpp", "c", "sh", "text", "diff", "cmake", "json"}, name_of(path)
 
 
 def test_the_two_commands_of_the_readme() -> None:

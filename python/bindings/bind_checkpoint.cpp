@@ -15,17 +15,17 @@ template <class T>
 py::dict settings_of(const Trainer<T>& trainer) {
     const TrainerOptions& options = trainer.options();
     py::list terms;
-    for (const LossTerm& term : options.losses) {
+    for (const LossTerm& term : options.loss.terms) {
         terms.append(py::make_tuple(term.name, dict_of(term.attributes)));
     }
     std::vector<Named> groups;
     for (const ParamGroup& group : options.groups) groups.emplace_back(group.pattern, group.settings);
     py::dict settings;
-    settings["loss"] = options.loss_function ? py::cast(options.loss_function) : py::object(terms);
+    settings["loss"] = options.loss.function ? py::cast(options.loss.function) : py::object(terms);
     settings["loss_weights"] = options.loss_weights;
     settings["optimizer"] = options.optimizer.name;
     settings["hyper"] = options.optimizer.hyper;
-    settings["schedule"] = Named{options.schedule.name, options.schedule.settings};
+    settings["schedule"] = Named{options.optimizer.lr.name, options.optimizer.lr.settings};
     settings["groups"] = groups;
     settings["l1"] = options.l1;
     settings["l2"] = options.l2;
@@ -46,7 +46,7 @@ void bind_checkpoint_of(py::module_& m) {
             for (const auto& [name, array] : tensors) {
                 notes.tensors.push_back(tensor_of(py::str(name), py::reinterpret_borrow<py::array>(array)));
             }
-            trainer.model()->metadata = metadata;
+            trainer.model().metadata() = metadata;
             const py::gil_scoped_release release;
             save(trainer, path_of(path), notes);
         },

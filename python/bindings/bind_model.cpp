@@ -211,15 +211,13 @@ void bind_model_of(py::module_& m, const char* name) {
             },
             py::arg("parameters"), py::arg("frozen"))
         .def("predict", &predict<T>, py::arg("x"), py::arg("batch_size"), py::arg("threads"), py::arg("out"))
-        .def("copy", [](const M& model) { return std::shared_ptr<M>(model.template copy_as<T>()); })
-        .def("to32",
-             [](const M& model) { return std::shared_ptr<Model<float>>(model.template copy_as<float>()); })
-        .def("to64",
-             [](const M& model) { return std::shared_ptr<Model<double>>(model.template copy_as<double>()); })
+        .def("copy", [](const M& model) { return model.template copy_as<T>(); })
+        .def("to32", [](const M& model) { return model.template copy_as<float>(); })
+        .def("to64", [](const M& model) { return model.template copy_as<double>(); })
         .def(
             "to_bytes",
             [](M& model, const std::map<std::string, std::string>& metadata) {
-                model.metadata = metadata;
+                model.metadata() = metadata;
                 const std::vector<std::byte> bytes = to_bytes(model);
                 return py::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size());
             },
@@ -227,12 +225,12 @@ void bind_model_of(py::module_& m, const char* name) {
         .def(
             "save",
             [](M& model, const std::string& path, const std::map<std::string, std::string>& metadata) {
-                model.metadata = metadata;
+                model.metadata() = metadata;
                 const py::gil_scoped_release release;
                 save(model, std::filesystem::path(std::u8string(path.begin(), path.end())));
             },
             py::arg("path"), py::arg("metadata"))
-        .def_property_readonly("metadata", [](const M& model) { return model.metadata; })
+        .def_property_readonly("metadata", [](const M& model) { return model.metadata(); })
         .def(
             "memory",
             [](const M& model, std::int64_t batch) {

@@ -74,7 +74,7 @@ PyEpochResult result_out(const Trainer<T>& trainer, EpochResult<T> result) {
             result.iterations,
             result.samples,
             result.stopped,
-            outputs_out(*trainer.model(), result.outputs, result.samples),
+            outputs_out(trainer.model(), result.outputs, result.samples),
             array_out(std::move(result.order), {visited}),
             std::move(result.gradient_norms),
             std::move(result.update_norms)};
@@ -151,7 +151,7 @@ std::pair<WeightedLoss, std::vector<py::array>> evaluate(Trainer<T>& trainer, co
                                 collect ? &outputs : nullptr, check_signals);
     }
     const std::int64_t visited = rows.is_none() ? count : static_cast<std::int64_t>(chosen.size());
-    return {loss, outputs_out(*trainer.model(), outputs, visited)};
+    return {loss, outputs_out(trainer.model(), outputs, visited)};
 }
 
 template <class T>
@@ -174,17 +174,16 @@ TrainerOptions options_of(const py::object& loss, const std::vector<double>& wei
                           const std::vector<std::pair<std::string, std::map<std::string, double>>>& groups) {
     TrainerOptions options;
     if (PyCallable_Check(loss.ptr())) {
-        options.loss_function = loss.cast<LossFunction>();
+        options.loss.function = loss.cast<LossFunction>();
     } else {
         for (const py::handle term : loss) {
             const auto pair =
                 py::reinterpret_borrow<py::object>(term).cast<std::pair<std::string, py::dict>>();
-            options.losses.push_back({pair.first, attributes_of(pair.second)});
+            options.loss.terms.push_back({pair.first, attributes_of(pair.second)});
         }
     }
     options.loss_weights = weights;
-    options.optimizer = {optimizer, hyper};
-    options.schedule = {schedule.first, schedule.second};
+    options.optimizer = {optimizer, hyper, {schedule.first, schedule.second}};
     for (const auto& [pattern, settings] : groups) options.groups.push_back({pattern, settings});
     return options;
 }
@@ -194,8 +193,8 @@ void bind_trainer_of(py::module_& m, const char* name) {
     using Tr = Trainer<T>;
     using Settings = std::map<std::string, double>;
     py::class_<Tr, std::shared_ptr<Tr>>(m, name)
-        .def(py::init([](std::shared_ptr<Model<T>> model, const py::object& loss,
-                         const py::object& loss_weights, const std::string& optimizer, const Settings& hyper,
+        .def(py::init([](const Model<T>& model, const py::object& loss, const py::object& loss_weights,
+                         const std::string& optimizer, const Settings& hyper,
                          const std::pair<std::string, Settings>& schedule,
                          const std::vector<std::pair<std::string, Settings>>& groups, double l1, double l2,
                          double clip_norm, double clip_value, int threads, std::uint64_t seed, bool fuse,
@@ -212,7 +211,7 @@ void bind_trainer_of(py::module_& m, const char* name) {
                  options.fuse = fuse;
                  options.reuse = reuse;
                  options.touched_rows = touched_rows;
-                 return std::make_shared<Tr>(std::move(model), std::move(options));
+                 return std::make_shared<Tr>(model, std::move(options));
              }),
              py::arg("model"), py::arg("loss"), py::arg("loss_weights"), py::arg("optimizer"),
              py::arg("hyper"), py::arg("schedule"), py::arg("groups"), py::arg("l1"), py::arg("l2"),

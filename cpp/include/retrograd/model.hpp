@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,11 +18,6 @@
 
 namespace retrograd {
 
-template <class T>
-struct ModelBuffers;  // flat storage that never moves; views hold on to it
-template <class T>
-class Workspace;
-
 // Who uses a model at this moment: any number that read, or one that trains.
 class ModelUse {
   public:
@@ -34,23 +30,33 @@ class ModelUse {
     std::atomic<int> state_{0};
 };
 
+// Whether a file of another type may be read: double to float rounds, so it has to be asked for.
+enum class Convert : std::uint8_t { no, yes };
+
+// In a model's metadata: what makes probabilities of each output, separated by commas: "softmax", "sigmoid",
+// "none", or nothing before it was trained.
+inline constexpr std::string_view link_key = "retrograd.link";
+
+// A handle: copies of a Model are the same network, as two names of one object are in Python; copy_as makes
+// another network. A trainer holds one, so it keeps its model alive.
 template <class T>
 class Model {
   public:
     // Collects the graph and initialises the parameters. Throws GraphError, ShapeError or ArgumentError.
     Model(const std::vector<Node>& inputs, const std::vector<Node>& outputs, std::uint64_t seed = 0);
-    ~Model();
 
-    Model(const Model&) = delete;
-    Model& operator=(const Model&) = delete;
+    // A file that Python or C++ saved (model_file.hpp). Throws FileFormatError; DTypeError where the file
+    // holds the other type and no conversion was asked for.
+    [[nodiscard]] static Model load(const std::filesystem::path& path, Convert convert = Convert::no);
+    void save(const std::filesystem::path& path) const;
 
     // The same network with its own memory, in either type.
     template <class U>
-    [[nodiscard]] std::unique_ptr<Model<U>> copy_as() const;
+    [[nodiscard]] Model<U> copy_as() const;
 
-    [[nodiscard]] const std::shared_ptr<const Graph>& graph() const { return graph_; }
-    [[nodiscard]] const std::vector<int>& inputs() const { return inputs_; }
-    [[nodiscard]] const std::vector<int>& outputs() const { return outputs_; }
+    [[nodiscard]] const std::shared_ptr<const Graph>& graph() const;
+    [[nodiscard]] const std::vector<int>& inputs() const;
+    [[nodiscard]] const std::vector<int>& outputs() const;
 
     // All parameters, one after the other; gradients and constants likewise. The memory never moves. Whoever
     // has asked for gradients() may write into them, so from then on every call that trains begins by
@@ -60,20 +66,36 @@ class Model {
     [[nodiscard]] std::span<T> constants() const;
     [[nodiscard]] std::shared_ptr<const void> owner() const;  // keeps that memory alive
 
+    // One parameter, its gradient or a constant, by its name such as "dense_0.weight". Throws ArgumentError.
+    [[nodiscard]] std::span<T> parameter(std::string_view name) const;
+    [[nodiscard]] std::span<T> gradient(std::string_view parameter) const;
+    [[nodiscard]] std::span<T> buffer(std::string_view name) const;
+
     // For training: the gradients without that consequence; the rows of each node's that are not 0; and what
     // to call before relying on those after a stranger may have run.
     [[nodiscard]] std::span<T> own_gradients() const;
     [[nodiscard]] std::span<TouchedRows> touched_rows() const;
     void review_touched_rows() const;
 
-    [[nodiscard]] const std::vector<bool>& frozen() const { return frozen_; }  // per node of the graph
+    // Leaves parameters out of training, or trains them again: those whose name, or whose layer's name,
+    // matches the pattern (* is any text, ? one character). Throws ArgumentError where none does.
+    void freeze(std::string_view pattern = "*") { freeze_matching("freeze", pattern, true); }
+    void unfreeze(std::string_view pattern = "*") { freeze_matching("unfreeze", pattern, false); }
+    [[nodiscard]] const std::vector<bool>& frozen() const;  // per node of the graph
     void set_frozen(std::string_view parameter, bool frozen);
-    [[nodiscard]] std::uint64_t frozen_version() const { return frozen_version_; }
+    [[nodiscard]] std::uint64_t frozen_version() const;
 
     // Rows that a prediction computes at once where nothing else is asked for.
     static constexpr std::int64_t default_batch = 256;
 
-    // out[k]: rows x output k, row-major. threads 0: chosen by the work. From many threads at once is fine.
+    // One input of real numbers and one output, both row-major: x [rows, inputs], out [rows, outputs]. The
+    // number of rows follows from the size of x. From many threads at once is fine. Throw ShapeError where a
+    // size does not fit, ArgumentError for numbers that are not finite.
+    void predict(std::span<const T> x, std::span<T> out);
+    [[nodiscard]] std::vector<T> predict(std::span<const T> x);
+
+    // The same for any inputs and outputs, read in place; out[k]: rows x output k. threads 0: chosen by the
+    // work. `interrupted` is asked every 20 ms; true ends it by Interrupted.
     void predict(std::span<const ArrayView> x, std::span<const std::span<T>> out,
                  std::int64_t batch_size = default_batch, int threads = 0,
                  const std::function<bool()>& interrupted = {});
@@ -84,26 +106,19 @@ class Model {
     [[nodiscard]] bool predict_few(const void* x, ElementType type, std::int64_t rows, T* out);
 
     // Multiply-adds of a prediction for one row.
-    [[nodiscard]] std::int64_t inference_cost() const { return inference_->forward_cost(); }
+    [[nodiscard]] std::int64_t inference_cost() const;
     [[nodiscard]] std::int64_t inference_bytes(std::int64_t batch) const;
-    [[nodiscard]] ModelUse& use() const { return use_; }
+    [[nodiscard]] ModelUse& use() const;
 
-    std::map<std::string, std::string> metadata;  // strings that are saved with the model
+    [[nodiscard]] std::map<std::string, std::string>& metadata() const;  // strings that are saved with it
 
   private:
-    struct Pool;
+    struct State;
 
-    [[nodiscard]] std::unique_ptr<Workspace<T>> workspace(std::int64_t batch, int members);
+    void freeze_matching(const char* who, std::string_view pattern, bool frozen);
+    [[nodiscard]] std::span<T> part(std::string_view name, NodeKind kind, std::span<T> flat) const;
 
-    std::shared_ptr<const Graph> graph_;
-    std::vector<int> inputs_, outputs_;
-    std::shared_ptr<ModelBuffers<T>> buffers_;
-    std::vector<bool> frozen_;
-    std::uint64_t frozen_version_ = 0;
-    std::shared_ptr<const Plan> inference_;
-    bool few_ = false;  // one input of finite real numbers and one output: what predict_few can do
-    std::unique_ptr<Pool> pool_;
-    mutable ModelUse use_;
+    std::shared_ptr<State> state_;
 };
 
 extern template class Model<float>;

@@ -38,7 +38,7 @@
 
 namespace retrograd {
 
-using AnyModel = std::variant<std::shared_ptr<Model<float>>, std::shared_ptr<Model<double>>>;
+using AnyModel = std::variant<Model<float>, Model<double>>;
 
 template <class T>
 [[nodiscard]] std::vector<std::byte> to_bytes(const Model<T>& model);

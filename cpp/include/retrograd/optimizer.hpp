@@ -4,19 +4,10 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace retrograd {
-
-// name: sgd, rmsprop, adagrad, adam, adamw, adadelta, nadam, radam, adamax, lion, rprop. hyper: PyTorch's
-// arguments except lr; switches as 0 or 1, pairs as beta1 and beta2, eta_minus and eta_plus, step_min and
-// step_max.
-struct Optimizer {
-    std::string name = "adam";
-    std::map<std::string, double> hyper;
-};
-
-[[nodiscard]] std::vector<std::string> optimizer_names();
 
 // constant(lr), step(lr, step_size, gamma), exponential(lr, gamma), cosine(lr, total, min_lr),
 // warmup_cosine(lr, warmup, total, min_lr), one_cycle(max_lr, total, pct_start = 0.3, div_factor = 25,
@@ -28,6 +19,11 @@ struct Schedule {
     std::string name = "constant";
     std::map<std::string, double> settings = {{"lr", 1e-3}};
 
+    Schedule() = default;
+    Schedule(double lr) : settings{{"lr", lr}} {}  // NOLINT: a number is the constant rate
+    Schedule(std::string rule, std::map<std::string, double> numbers)
+        : name(std::move(rule)), settings(std::move(numbers)) {}
+
     // Throws ArgumentError for an unknown name or a missing setting.
     void check() const;
     // The rate after so much time; of a plateau that was shown nothing.
@@ -36,10 +32,21 @@ struct Schedule {
 
 [[nodiscard]] std::vector<std::string> schedule_names();
 
+// name: sgd, rmsprop, adagrad, adam, adamw, adadelta, nadam, radam, adamax, lion, rprop. hyper: PyTorch's
+// arguments except lr; switches as 0 or 1, pairs as beta1 and beta2, eta_minus and eta_plus, step_min and
+// step_max. optimizers.hpp has a function for each.
+struct Optimizer {
+    std::string name = "adam";
+    std::map<std::string, double> hyper = {};
+    Schedule lr = {};
+};
+
+[[nodiscard]] std::vector<std::string> optimizer_names();
+
 // Settings for the parameters whose layer or name matches a glob: lr_scale, weight_decay.
 struct ParamGroup {
     std::string pattern;
-    std::map<std::string, double> settings;
+    std::map<std::string, double> settings = {};
 };
 
 }  // namespace retrograd

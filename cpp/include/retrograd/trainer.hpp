@@ -11,26 +11,17 @@
 #include <vector>
 
 #include <retrograd/data.hpp>
+#include <retrograd/losses.hpp>
 #include <retrograd/model.hpp>
 #include <retrograd/optimizer.hpp>
 
 namespace retrograd {
 
-struct LossTerm {  // the loss of one output
-    std::string name = "mean_squared_error";
-    Attributes attributes;
-};
-
-// A loss of your own: one value per sample.
-using LossFunction = std::function<Node(const std::vector<Node>& outputs, const std::vector<Node>& targets)>;
-
 struct TrainerOptions {
-    std::vector<LossTerm> losses;  // one for each output, unless loss_function is given
-    LossFunction loss_function;
-    std::vector<double> loss_weights;
-    Optimizer optimizer;
-    Schedule schedule;
-    std::vector<ParamGroup> groups;
+    Loss loss = {};
+    std::vector<double> loss_weights = {};  // one for each term, or none
+    Optimizer optimizer = {};               // with its rate
+    std::vector<ParamGroup> groups = {};
     double l1 = 0, l2 = 0;
     double clip_norm = 0, clip_value = 0;  // 0: none
     int threads = 0;                       // 0: chosen by the work
@@ -54,9 +45,10 @@ struct EpochOptions {
     bool collect = false;                             // keep every output
     bool record_layers = false;                       // norms per parameter, each recorded_every iterations
     bool resume = false;                              // go on with the epoch that was broken off
-    std::function<bool()> interrupted;                // asked every 20 ms; true drops the running step
-    std::function<bool(std::int64_t, double)> on_iteration;            // true: stop after this one
-    std::function<void(std::int64_t, std::int64_t, double)> progress;  // samples done, in all, loss so far
+    std::function<bool()> interrupted = {};           // asked every 20 ms; true drops the running step
+    std::function<bool(std::int64_t, double)> on_iteration = {};  // true: stop after this one
+    // samples done, in all, loss so far
+    std::function<void(std::int64_t, std::int64_t, double)> progress = {};
 };
 
 // How far an epoch has come that is not complete; all 0 where there is none.
@@ -103,7 +95,8 @@ struct TrainerFile;  // io/checkpoint.cpp
 template <class T>
 class Trainer {
   public:
-    Trainer(std::shared_ptr<Model<T>> model, TrainerOptions options);
+    // Throws ArgumentError or ShapeError.
+    Trainer(Model<T> model, TrainerOptions options);
     Trainer(Trainer&&) noexcept;
     Trainer& operator=(Trainer&&) noexcept;
     ~Trainer();
@@ -115,8 +108,23 @@ class Trainer {
     void save(const std::filesystem::path& path) const;
     [[nodiscard]] static Trainer load(const std::filesystem::path& path, LossFunction loss = {});
 
-    [[nodiscard]] const std::shared_ptr<Model<T>>& model() const;
+    [[nodiscard]] const Model<T>& model() const;
     [[nodiscard]] const TrainerOptions& options() const;
+
+    // For a model with one input of real numbers and one output, both row-major: x [rows, inputs], and
+    // targets [rows, outputs] or one label for each sample (or each of its places). A step is a transaction:
+    // it is done whole, or NonFiniteError names the first layer and the parameters are as before. Returns the
+    // loss of the batch before the update, without penalty.
+    double step(std::span<const T> x, std::span<const T> targets);
+    double step(std::span<const T> x, std::span<const std::int64_t> labels);
+    // The same data as what the calls below take, read in place. It points into x and y.
+    struct Samples {
+        ArrayView x, y;
+
+        operator Batch() const { return {{&x, 1}, {&y, 1}}; }  // NOLINT: it is a batch
+    };
+    [[nodiscard]] Samples samples(std::span<const T> x, std::span<const T> targets) const;
+    [[nodiscard]] Samples samples(std::span<const T> x, std::span<const std::int64_t> labels) const;
 
     // The three parts of a step; step() is exactly these three, bit for bit. forward returns the loss without
     // penalty.

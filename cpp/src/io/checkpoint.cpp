@@ -207,12 +207,12 @@ LossRecipe recipe_from(const Json& json, std::size_t number_of_recipe, Store& st
 // it is asked for the targets that are likely, and what it cannot make of those is in no file.
 template <class T>
 std::vector<LossRecipe> recipes_of(const TrainerState<T>& s) {
-    const Graph& graph = *s.model->graph();
+    const Graph& graph = *s.model.graph();
     if (s.recipes.empty() && !s.train.loss && !s.evaluation.loss) {
-        const std::vector<TargetKind> kinds = likely_target_kinds(s.options, graph, s.model->outputs());
+        const std::vector<TargetKind> kinds = likely_target_kinds(s.options, graph, s.model.outputs());
         try {
-            return {recipe_of(extend_with_loss(s.options, graph, s.model->outputs(), kinds, false), graph,
-                              kinds)};
+            return {
+                recipe_of(extend_with_loss(s.options, graph, s.model.outputs(), kinds, false), graph, kinds)};
         } catch (const std::exception&) {
             return {};
         }
@@ -291,11 +291,11 @@ template <class T>
 Json trainer_json(const TrainerState<T>& s, const std::vector<LossRecipe>& recipes) {
     const TrainerOptions& options = s.options;
     Json loss = Json::object(), weights = Json::array(), groups = Json::array(), list = Json::array();
-    if (options.loss_function) {
+    if (options.loss.function) {
         for (const LossRecipe& recipe : recipes) list.push(to_json(recipe));
         loss.set("graphs", std::move(list));
     } else {
-        for (const LossTerm& term : options.losses) {
+        for (const LossTerm& term : options.loss.terms) {
             list.push(Json::object().set("name", term.name).set("attributes", io::to_json(term.attributes)));
         }
         loss.set("terms", std::move(list));
@@ -310,7 +310,7 @@ Json trainer_json(const TrainerState<T>& s, const std::vector<LossRecipe>& recip
         .set("loss", std::move(loss))
         .set("loss_weights", std::move(weights))
         .set("optimizer", std::move(optimizer))
-        .set("schedule", to_json(options.schedule))
+        .set("schedule", to_json(options.optimizer.lr))
         .set("present", to_json(s.present))
         .set("schedule_state", to_json(s.schedule.state()))
         .set("groups", std::move(groups))
@@ -341,13 +341,13 @@ class Reading {
 template <class T>
 void save(const Trainer<T>& trainer, const std::filesystem::path& path, const Notes& notes) {
     TrainerState<T>& s = TrainerFile::state(trainer);
-    const Reading reading(s.model->use());
-    io::Parts parts = io::parts_of(*s.model, io::checkpoint_format);
+    const Reading reading(s.model.use());
+    io::Parts parts = io::parts_of(s.model, io::checkpoint_format);
     const auto add = [&](std::string name, const char* dtype, std::vector<std::int64_t> shape,
                          std::span<const std::byte> bytes) {
         parts.tensors.push_back({std::move(name), dtype, std::move(shape), bytes});
     };
-    const Graph& graph = *s.model->graph();
+    const Graph& graph = *s.model.graph();
     const std::vector<std::string>& slots = s.updater.rule().slots();
     for (std::size_t i = 0; i < slots.size(); ++i) {
         const std::span<const T> flat = s.updater.buffers()->slots[i].span();
@@ -358,7 +358,7 @@ void save(const Trainer<T>& trainer, const std::filesystem::path& path, const No
         }
     }
     std::vector<LossRecipe> recipes;
-    if (s.options.loss_function) recipes = recipes_of(s);
+    if (s.options.loss.function) recipes = recipes_of(s);
     for (std::size_t r = 0; r < recipes.size(); ++r) {
         for (std::size_t i = 0; i < recipes[r].steps.size(); ++i) {
             const LossRecipe::Step& step = recipes[r].steps[i];
@@ -370,7 +370,7 @@ void save(const Trainer<T>& trainer, const std::filesystem::path& path, const No
     if (s.is_unfinished()) {
         const EpochProgress<T>& progress = s.progress;
         for (std::size_t k = 0; k < progress.outputs.size(); ++k) {
-            std::vector<std::int64_t> shape = output_shape(*s.model, k, progress.cursor.rows);
+            std::vector<std::int64_t> shape = output_shape(s.model, k, progress.cursor.rows);
             const auto count = static_cast<std::size_t>(Shape{shape, false}.size());
             add(output_name(k), dtype_of<T>, std::move(shape),
                 std::as_bytes(std::span(progress.outputs[k]).first(count)));
@@ -406,7 +406,7 @@ TrainerOptions options_from(const Json& json, Store& store, std::vector<LossReci
         }
     } else {
         for (const Json& term : loss.get_array("terms")) {
-            options.losses.push_back(
+            options.loss.terms.push_back(
                 {term.get_string("name"), io::attributes_from(term.get_object("attributes"))});
         }
     }
@@ -414,8 +414,8 @@ TrainerOptions options_from(const Json& json, Store& store, std::vector<LossReci
         options.loss_weights.push_back(number_from(weight, "loss_weights"));
     }
     const Json& optimizer = json.get_object("optimizer");
-    options.optimizer = {optimizer.get_string("name"), settings_from(optimizer.get_object("hyper"))};
-    options.schedule = schedule_from(json.get_object("schedule"));
+    options.optimizer = {optimizer.get_string("name"), settings_from(optimizer.get_object("hyper")),
+                         schedule_from(json.get_object("schedule"))};
     for (const Json& group : json.get_array("groups")) {
         options.groups.push_back({group.get_string("pattern"), settings_from(group.get_object("settings"))});
     }
@@ -429,18 +429,18 @@ TrainerOptions options_from(const Json& json, Store& store, std::vector<LossReci
 }
 
 template <class T>
-Trainer<T> trainer_from(const io::SafetensorsFile& file, const Json& json, std::shared_ptr<Model<T>> model,
+Trainer<T> trainer_from(const io::SafetensorsFile& file, const Json& json, Model<T> model,
                         LossFunction loss) {
     Store store(file);
     std::vector<LossRecipe> recipes;
     TrainerOptions options = options_from(json, store, recipes);
-    if (options.losses.empty()) {
-        options.loss_function = loss ? std::move(loss) : loss_of(model->graph(), recipes);
+    if (options.loss.terms.empty()) {
+        options.loss.function = loss ? std::move(loss) : loss_of(model.graph(), recipes);
     }
     Trainer<T> trainer(model, std::move(options));
     TrainerState<T>& s = TrainerFile::state(trainer);
     s.recipes = std::move(recipes);
-    const Graph& graph = *model->graph();
+    const Graph& graph = *model.graph();
     const std::vector<std::string>& slots = s.updater.rule().slots();
     for (std::size_t i = 0; i < slots.size(); ++i) {
         const std::span<T> flat = s.updater.buffers()->slots[i].span();
@@ -456,7 +456,7 @@ Trainer<T> trainer_from(const io::SafetensorsFile& file, const Json& json, std::
     const Settings state = settings_from(json.get_object("schedule_state"));
     if (!state.empty() || !trainer.schedule_state().empty()) trainer.set_schedule_state(state);
     if (const Json& running = json.at("running"); !running.is_null()) {
-        s.progress = running_from(running, *model, store);
+        s.progress = running_from(running, model, store);
         s.progress.epoch = s.epoch;
         s.progress.iteration = s.iteration;
     }

@@ -31,7 +31,7 @@ constexpr const char* dtype_of = std::is_same_v<T, float> ? "F32" : "F64";
 
 // The outputs for a batch that the seed alone determines.
 template <class T>
-std::vector<std::vector<T>> run_check(Model<T>& model, std::uint64_t seed) {
+std::vector<std::vector<T>> run_check(Model<T> model, std::uint64_t seed) {
     const Graph& graph = *model.graph();
     const Plan plan(model.graph(), model.outputs(), -1,
                     std::vector<bool>(static_cast<std::size_t>(graph.size()), false), {});
@@ -78,7 +78,7 @@ std::vector<std::vector<T>> run_check(Model<T>& model, std::uint64_t seed) {
 }
 
 template <class T>
-void verify(Model<T>& model, const Json& check, const std::string& source) {
+void verify(const Model<T>& model, const Json& check, const std::string& source) {
     const std::vector<std::vector<T>> found =
         run_check(model, static_cast<std::uint64_t>(check.get_int("seed", 0)));
     const Json::Array& expected = check.get_array("outputs");
@@ -108,10 +108,9 @@ void verify(Model<T>& model, const Json& check, const std::string& source) {
 }
 
 template <class T>
-std::shared_ptr<Model<T>> read_model(const io::SafetensorsFile& file, const io::Description& description,
-                                     bool with_trainer) {
-    auto model = std::make_shared<Model<T>>(description.inputs, description.outputs, 0);
-    const Graph& graph = *model->graph();
+Model<T> read_model(const io::SafetensorsFile& file, const io::Description& description, bool with_trainer) {
+    Model<T> model(description.inputs, description.outputs, 0);
+    const Graph& graph = *model.graph();
     std::string missing, unexpected, different;
     const auto list = [](std::string& text, const std::string& name) {
         text += (text.empty() ? "" : ", ") + name;
@@ -135,8 +134,8 @@ std::shared_ptr<Model<T>> read_model(const io::SafetensorsFile& file, const io::
             std::memcpy(flat.data() + node.offset, bytes.data(), bytes.size());
         }
     };
-    fill(graph.parameters(), "", model->parameters());
-    fill(graph.constants(), constant_prefix, model->constants());
+    fill(graph.parameters(), "", model.parameters());
+    fill(graph.constants(), constant_prefix, model.constants());
     if (used < file.tensors().size()) {
         for (const io::TensorInfo& info : file.tensors()) {
             const bool constant = info.name.starts_with(constant_prefix);
@@ -153,7 +152,7 @@ std::shared_ptr<Model<T>> read_model(const io::SafetensorsFile& file, const io::
     if (!different.empty()) problems += "; different: " + different;
     if (!problems.empty())
         throw FileFormatError(file.source() + ": the tensors do not fit the graph" + problems);
-    for (const std::string& name : description.frozen) model->set_frozen(name, true);
+    for (const std::string& name : description.frozen) model.set_frozen(name, true);
     return model;
 }
 
@@ -176,7 +175,7 @@ io::Parts io::parts_of(const Model<T>& model, std::string_view format) {
     }
     constexpr std::uint64_t seed = 1;
     Json outputs = Json::array();
-    for (const std::vector<T>& output : run_check(const_cast<Model<T>&>(model), seed)) {
+    for (const std::vector<T>& output : run_check(Model<T>(model), seed)) {
         Json list = Json::array();
         for (const T value : output)
             list.push(std::isfinite(value) ? Json(static_cast<double>(value)) : Json());
@@ -192,8 +191,9 @@ io::Parts io::parts_of(const Model<T>& model, std::string_view format) {
     metadata = {{"format", std::string(format)}, {"version", "1"}};
     metadata.emplace_back("graph", graph_to_json(model).text());
     metadata.emplace_back("check", check.text());
-    for (const auto& [key, value] : model.metadata)
-        metadata.emplace_back(std::string(user_prefix) + key, value);
+    std::map<std::string, std::string> strings = model.metadata();
+    strings.try_emplace(std::string(link_key), model.outputs().size() - 1, ',');
+    for (const auto& [key, value] : strings) metadata.emplace_back(std::string(user_prefix) + key, value);
 
     const Graph& graph = *model.graph();
     const auto add = [&](const std::vector<int>& nodes, std::string_view prefix, std::span<const T> flat) {
@@ -243,9 +243,9 @@ AnyModel io::model_of(const SafetensorsFile& file) {
             wide |= info.dtype == "F64" && !(with_trainer && belongs_to_trainer(info.name));
         const auto finish = [&](auto model) -> AnyModel {
             for (const auto& [key, value] : file.metadata()) {
-                if (key.starts_with(user_prefix)) model->metadata[key.substr(user_prefix.size())] = value;
+                if (key.starts_with(user_prefix)) model.metadata()[key.substr(user_prefix.size())] = value;
             }
-            verify(*model, check, file.source());
+            verify(model, check, file.source());
             return model;
         };
         if (wide) return finish(read_model<double>(file, description, with_trainer));
@@ -266,6 +266,21 @@ std::vector<std::byte> to_bytes(const Model<T>& model) {
 template <class T>
 void save(const Model<T>& model, const std::filesystem::path& path) {
     io::write_atomically(path, to_bytes(model));
+}
+
+template <class T>
+void Model<T>::save(const std::filesystem::path& path) const {
+    retrograd::save(*this, path);
+}
+
+template <class T>
+Model<T> Model<T>::load(const std::filesystem::path& path, Convert convert) {
+    using Other = std::conditional_t<std::is_same_v<T, float>, double, float>;
+    const AnyModel found = load_model(path);
+    if (const auto* own = std::get_if<Model<T>>(&found)) return *own;
+    if (convert == Convert::yes) return std::get<Model<Other>>(found).template copy_as<T>();
+    throw DTypeError(path.string() + ": it holds " + dtype_of<Other> + ", expected " + dtype_of<T> +
+                     "; pass Convert::yes to have it converted");
 }
 
 AnyModel load_model(const std::filesystem::path& path) {
@@ -292,5 +307,9 @@ template std::vector<std::byte> to_bytes<float>(const Model<float>&);
 template std::vector<std::byte> to_bytes<double>(const Model<double>&);
 template void save<float>(const Model<float>&, const std::filesystem::path&);
 template void save<double>(const Model<double>&, const std::filesystem::path&);
+template void Model<float>::save(const std::filesystem::path&) const;
+template void Model<double>::save(const std::filesystem::path&) const;
+template Model<float> Model<float>::load(const std::filesystem::path&, Convert);
+template Model<double> Model<double>::load(const std::filesystem::path&, Convert);
 
 }  // namespace retrograd

@@ -135,6 +135,31 @@ std::string number(double value) {
 
 }  // namespace
 
+ArrayView view_bytes(std::span<const std::byte> bytes, ElementType type,
+                     const std::vector<std::int64_t>& dims) {
+    ArrayView array;
+    array.data = bytes.data();
+    array.type = type;
+    array.shape.assign(dims.size() + 1, 0);
+    array.strides.assign(dims.size() + 1, 0);
+    std::int64_t stride = element_size(type);
+    for (std::size_t axis = dims.size(); axis > 0; --axis) {
+        array.shape[axis] = dims[axis - 1];
+        array.strides[axis] = stride;
+        stride = checked_mul(stride, dims[axis - 1]);
+    }
+    array.strides[0] = stride;
+    const auto size = static_cast<std::int64_t>(bytes.size());
+    if (stride == 0 || size % stride != 0) {
+        const Shape sample{dims, false};
+        throw ShapeError("view: " + std::to_string(size / element_size(type)) +
+                         " numbers are no whole number of samples of shape " + sample.str() +
+                         ", which have " + std::to_string(sample.size()) + " each");
+    }
+    array.shape[0] = size / stride;
+    return array;
+}
+
 std::int64_t element_size(ElementType type) {
     switch (type) {
         case ElementType::i8:

@@ -9,6 +9,7 @@
 
 #include "base/aligned_buffer.hpp"
 #include "base/float_environment.hpp"
+#include "base/glob.hpp"
 #include "base/poll.hpp"
 #include "kernels/table.hpp"
 #include "nn/batch.hpp"
@@ -17,6 +18,9 @@
 
 namespace retrograd {
 
+namespace {
+
+// Flat storage that never moves; views hold on to it.
 template <class T>
 struct ModelBuffers {
     AlignedBuffer<T> parameters, gradients, constants;
@@ -26,7 +30,7 @@ struct ModelBuffers {
 
 // Workspaces that wait for the next prediction, so that many threads can predict and none allocates twice.
 template <class T>
-struct Model<T>::Pool {
+struct Pool {
     std::unique_ptr<Workspace<T>> take(int members) {
         const std::lock_guard lock(mutex);
         for (auto& one : idle) {
@@ -46,8 +50,6 @@ struct Model<T>::Pool {
     std::mutex mutex;
     std::vector<std::unique_ptr<Workspace<T>>> idle;
 };
-
-namespace {
 
 class Reading {
   public:
@@ -70,7 +72,42 @@ int source_of(ElementType type) {
     }
 }
 
+// Parameters, and the running statistics of layers.
+bool can_freeze(const Graph& graph, int id) {
+    return graph[id].kind == NodeKind::parameter ||
+           (graph[id].kind == NodeKind::constant && graph.node(id).data().layer);
+}
+
 }  // namespace
+
+template <class T>
+struct Model<T>::State {
+    std::shared_ptr<const Graph> graph;
+    std::vector<int> inputs, outputs;
+    std::shared_ptr<ModelBuffers<T>> buffers = std::make_shared<ModelBuffers<T>>();
+    std::vector<bool> frozen;
+    std::uint64_t frozen_version = 0;
+    std::shared_ptr<const Plan> inference;
+    bool few = false;  // one input of finite real numbers and one output: what predict_few can do
+    Pool<T> pool;
+    ModelUse use;
+    std::map<std::string, std::string> metadata;
+
+    // One that waits, or a new one; bound to `batch` rows.
+    std::unique_ptr<Workspace<T>> workspace(std::int64_t batch, int members) {
+        std::unique_ptr<Workspace<T>> found = pool.take(members);
+        if (!found) {
+            const Storage<T> storage{buffers->parameters.span(), buffers->gradients.span(),
+                                     buffers->constants.span()};
+            found = std::make_unique<Workspace<T>>(inference, storage, members);
+        }
+        if (found->batch() != batch) {
+            found->bind(batch);
+            found->prepare(false, false);
+        }
+        return found;
+    }
+};
 
 void ModelUse::begin_reading() {
     int seen = state_.load();
@@ -92,149 +129,252 @@ void ModelUse::begin_training() {
 }
 
 template <class T>
-Model<T>::Model(const std::vector<Node>& inputs, const std::vector<Node>& outputs, std::uint64_t seed) {
+Model<T>::Model(const std::vector<Node>& inputs, const std::vector<Node>& outputs, std::uint64_t seed)
+    : state_(std::make_shared<State>()) {
+    State& s = *state_;
     if (outputs.empty()) throw GraphError("outputs: expected at least one node, got none");
     auto graph = std::make_shared<Graph>(inputs, outputs);
     for (const Node& node : inputs) {
         const int id = graph->id(node);
-        if (std::ranges::find(inputs_, id) != inputs_.end()) {
+        if (std::ranges::find(s.inputs, id) != s.inputs.end()) {
             throw GraphError("inputs: '" + (*graph)[id].name + "' is listed twice");
         }
-        inputs_.push_back(id);
+        s.inputs.push_back(id);
     }
     for (const Node& node : outputs) {
         if (!node.shape().batched) {
             throw GraphError("outputs: '" + (*graph)[graph->id(node)].name +
                              "' has no batch axis; an output must depend on an Input");
         }
-        outputs_.push_back(graph->id(node));
+        s.outputs.push_back(graph->id(node));
     }
-    graph_ = std::move(graph);
-    frozen_.assign(static_cast<std::size_t>(graph_->size()), false);
+    s.graph = std::move(graph);
+    s.frozen.assign(static_cast<std::size_t>(s.graph->size()), false);
 
-    buffers_ = std::make_shared<ModelBuffers<T>>();
-    buffers_->parameters = AlignedBuffer<T>(graph_->parameter_count());
-    buffers_->gradients = AlignedBuffer<T>(graph_->parameter_count());
-    buffers_->constants = AlignedBuffer<T>(graph_->constant_count());
-    buffers_->touched.resize(static_cast<std::size_t>(graph_->size()));
+    s.buffers->parameters = AlignedBuffer<T>(s.graph->parameter_count());
+    s.buffers->gradients = AlignedBuffer<T>(s.graph->parameter_count());
+    s.buffers->constants = AlignedBuffer<T>(s.graph->constant_count());
+    s.buffers->touched.resize(static_cast<std::size_t>(s.graph->size()));
     const auto fill = [&](const std::vector<int>& nodes, std::span<T> flat) {
         std::uint32_t stream = 0;
         for (const int id : nodes) {
-            const GraphNode& node = (*graph_)[id];
-            initialise<T>(graph_->node(id).data().initial, node.shape,
+            const GraphNode& node = (*s.graph)[id];
+            initialise<T>(s.graph->node(id).data().initial, node.shape,
                           {seed, Purpose::initialise, stream++, 0},
                           flat.subspan(static_cast<std::size_t>(node.offset),
                                        static_cast<std::size_t>(node.shape.size())));
         }
     };
-    fill(graph_->parameters(), parameters());
-    fill(graph_->constants(), constants());
-    inference_ = std::make_shared<const Plan>(graph_, outputs_, -1, frozen_, PlanOptions{});
-    pool_ = std::make_unique<Pool>();
-    few_ = inputs_.size() == 1 && outputs_.size() == 1 && (*graph_)[inputs_[0]].dtype == DType::real &&
-           inference_->value_slots()[static_cast<std::size_t>(inputs_[0])] >= 0 &&
-           !range_of(*inference_, inputs_[0]).bounded;
+    fill(s.graph->parameters(), parameters());
+    fill(s.graph->constants(), constants());
+    s.inference = std::make_shared<const Plan>(s.graph, s.outputs, -1, s.frozen, PlanOptions{});
+    s.few = s.inputs.size() == 1 && s.outputs.size() == 1 && (*s.graph)[s.inputs[0]].dtype == DType::real &&
+            s.inference->value_slots()[static_cast<std::size_t>(s.inputs[0])] >= 0 &&
+            !range_of(*s.inference, s.inputs[0]).bounded;
 }
 
 template <class T>
-Model<T>::~Model() = default;
-
-template <class T>
 template <class U>
-std::unique_ptr<Model<U>> Model<T>::copy_as() const {
+Model<U> Model<T>::copy_as() const {
+    const Graph& graph = *state_->graph;
     std::vector<Node> inputs, outputs;
-    for (const int id : inputs_) inputs.push_back(graph_->node(id));
-    for (const int id : outputs_) outputs.push_back(graph_->node(id));
-    auto copy = std::make_unique<Model<U>>(inputs, outputs, 0);
+    for (const int id : state_->inputs) inputs.push_back(graph.node(id));
+    for (const int id : state_->outputs) outputs.push_back(graph.node(id));
+    Model<U> copy(inputs, outputs, 0);
     const auto convert = [](std::span<const T> from, std::span<U> to) {
         std::ranges::transform(from, to.begin(), [](T value) { return static_cast<U>(value); });
     };
-    convert(parameters(), copy->parameters());
-    convert(own_gradients(), copy->own_gradients());
-    convert(constants(), copy->constants());
-    for (int id = 0; id < graph_->size(); ++id) {
-        if (frozen_[static_cast<std::size_t>(id)]) copy->set_frozen((*graph_)[id].name, true);
+    convert(parameters(), copy.parameters());
+    convert(own_gradients(), copy.own_gradients());
+    convert(constants(), copy.constants());
+    for (int id = 0; id < graph.size(); ++id) {
+        if (state_->frozen[static_cast<std::size_t>(id)]) copy.set_frozen(graph[id].name, true);
     }
-    copy->metadata = metadata;
+    copy.metadata() = state_->metadata;
     return copy;
 }
 
 template <class T>
+const std::shared_ptr<const Graph>& Model<T>::graph() const {
+    return state_->graph;
+}
+template <class T>
+const std::vector<int>& Model<T>::inputs() const {
+    return state_->inputs;
+}
+template <class T>
+const std::vector<int>& Model<T>::outputs() const {
+    return state_->outputs;
+}
+template <class T>
+ModelUse& Model<T>::use() const {
+    return state_->use;
+}
+template <class T>
+std::map<std::string, std::string>& Model<T>::metadata() const {
+    return state_->metadata;
+}
+
+template <class T>
 std::span<T> Model<T>::parameters() const {
-    return buffers_->parameters.span();
+    return state_->buffers->parameters.span();
 }
 template <class T>
 std::span<T> Model<T>::gradients() const {
-    buffers_->gradients_are_lent = true;
+    state_->buffers->gradients_are_lent = true;
     return own_gradients();
 }
 template <class T>
 std::span<T> Model<T>::own_gradients() const {
-    return buffers_->gradients.span();
+    return state_->buffers->gradients.span();
 }
 template <class T>
 std::span<TouchedRows> Model<T>::touched_rows() const {
-    return buffers_->touched;
+    return state_->buffers->touched;
 }
 template <class T>
 void Model<T>::review_touched_rows() const {
-    if (!buffers_->gradients_are_lent) return;
-    for (TouchedRows& rows : buffers_->touched) rows.all = true;
+    if (!state_->buffers->gradients_are_lent) return;
+    for (TouchedRows& rows : state_->buffers->touched) rows.all = true;
 }
 template <class T>
 std::span<T> Model<T>::constants() const {
-    return buffers_->constants.span();
+    return state_->buffers->constants.span();
 }
 template <class T>
 std::shared_ptr<const void> Model<T>::owner() const {
-    return buffers_;
+    return state_->buffers;
+}
+
+template <class T>
+std::span<T> Model<T>::part(std::string_view name, NodeKind kind, std::span<T> flat) const {
+    const Graph& graph = *state_->graph;
+    const int id = graph.find(name);
+    if (id < 0 || graph[id].kind != kind) {
+        const bool trained = kind == NodeKind::parameter;
+        std::string known;
+        for (const int one : trained ? graph.parameters() : graph.constants())
+            known += (known.empty() ? "" : ", ") + graph[one].name;
+        throw ArgumentError("model: no " + std::string(trained ? "parameter" : "buffer") + " is named '" +
+                            std::string(name) + "'; there " + (known.empty() ? "are none" : "are " + known));
+    }
+    return flat.subspan(static_cast<std::size_t>(graph[id].offset),
+                        static_cast<std::size_t>(graph[id].shape.size()));
+}
+
+template <class T>
+std::span<T> Model<T>::parameter(std::string_view name) const {
+    return part(name, NodeKind::parameter, parameters());
+}
+template <class T>
+std::span<T> Model<T>::gradient(std::string_view name) const {
+    return part(name, NodeKind::parameter, gradients());
+}
+template <class T>
+std::span<T> Model<T>::buffer(std::string_view name) const {
+    return part(name, NodeKind::constant, constants());
+}
+
+template <class T>
+const std::vector<bool>& Model<T>::frozen() const {
+    return state_->frozen;
+}
+template <class T>
+std::uint64_t Model<T>::frozen_version() const {
+    return state_->frozen_version;
 }
 
 template <class T>
 void Model<T>::set_frozen(std::string_view parameter, bool frozen) {
-    const int id = graph_->find(parameter);
-    const bool known =
-        id >= 0 && ((*graph_)[id].kind == NodeKind::parameter ||
-                    ((*graph_)[id].kind == NodeKind::constant && graph_->node(id).data().layer));
-    if (!known) {
+    const Graph& graph = *state_->graph;
+    const int id = graph.find(parameter);
+    if (id < 0 || !can_freeze(graph, id)) {
         throw ArgumentError("freeze: no parameter is named '" + std::string(parameter) + "'");
     }
-    frozen_[static_cast<std::size_t>(id)] = frozen;
-    ++frozen_version_;
+    state_->frozen[static_cast<std::size_t>(id)] = frozen;
+    ++state_->frozen_version;
+}
+
+template <class T>
+void Model<T>::freeze_matching(const char* who, std::string_view pattern, bool frozen) {
+    const Graph& graph = *state_->graph;
+    std::string known;
+    bool found = false;
+    for (int id = 0; id < graph.size(); ++id) {
+        if (!can_freeze(graph, id)) continue;
+        if (matches(pattern, graph[id].name)) {
+            set_frozen(graph[id].name, frozen);
+            found = true;
+        }
+        known += (known.empty() ? "" : ", ") + graph[id].name;
+    }
+    if (found) return;
+    throw ArgumentError(std::string(who) + ": '" + std::string(pattern) +
+                        "' matches no parameter; there are " + known);
+}
+
+namespace {
+
+template <class T>
+void expect_one(const Model<T>& model) {
+    if (model.inputs().size() == 1 && model.outputs().size() == 1) return;
+    throw ShapeError("predict: the model has " + std::to_string(model.inputs().size()) + " inputs and " +
+                     std::to_string(model.outputs().size()) +
+                     " outputs; give a span of arrays for each of both");
+}
+
+}  // namespace
+
+template <class T>
+void Model<T>::predict(std::span<const T> x, std::span<T> out) {
+    expect_one(*this);
+    const ArrayView array = view(x, (*state_->graph)[state_->inputs[0]].shape.dims);
+    predict(std::span(&array, 1), std::span<const std::span<T>>(&out, 1));
+}
+
+template <class T>
+std::vector<T> Model<T>::predict(std::span<const T> x) {
+    expect_one(*this);
+    const Graph& graph = *state_->graph;
+    const ArrayView array = view(x, graph[state_->inputs[0]].shape.dims);
+    std::vector<T> out(static_cast<std::size_t>(array.rows() * graph[state_->outputs[0]].shape.size()));
+    predict(x, out);
+    return out;
 }
 
 template <class T>
 void Model<T>::predict(std::span<const ArrayView> x, std::span<const std::span<T>> out,
                        std::int64_t batch_size, int threads, const std::function<bool()>& interrupted) {
+    State& s = *state_;
     if (batch_size < 1)
         throw ArgumentError("batch_size: expected at least 1, got " + std::to_string(batch_size));
-    if (x.size() != inputs_.size()) {
-        throw ShapeError("x: the model has " + std::to_string(inputs_.size()) + " inputs, got " +
+    if (x.size() != s.inputs.size()) {
+        throw ShapeError("x: the model has " + std::to_string(s.inputs.size()) + " inputs, got " +
                          std::to_string(x.size()) + " arrays");
     }
     std::vector<ArrayView> arrays;
     std::vector<Feed> feeds;
-    for (std::size_t i = 0; i < x.size(); ++i) arrays.push_back(fitted(x[i], (*graph_)[inputs_[i]]));
+    for (std::size_t i = 0; i < x.size(); ++i) arrays.push_back(fitted(x[i], (*s.graph)[s.inputs[i]]));
     for (std::size_t i = 0; i < x.size(); ++i) {
         if (arrays[i].rows() != arrays[0].rows()) {
             throw ShapeError(x[i].name + ": it has " + std::to_string(arrays[i].rows()) + " rows, but " +
                              x[0].name + " has " + std::to_string(arrays[0].rows()));
         }
-        feeds.push_back({&arrays[i], inputs_[i], range_of(*inference_, inputs_[i])});
+        feeds.push_back({&arrays[i], s.inputs[i], range_of(*s.inference, s.inputs[i])});
     }
     const std::int64_t rows = arrays.empty() ? 0 : arrays[0].rows();
-    for (std::size_t k = 0; k < outputs_.size(); ++k) {
-        const std::int64_t needed = checked_mul(rows, (*graph_)[outputs_[k]].shape.size());
+    for (std::size_t k = 0; k < s.outputs.size(); ++k) {
+        const std::int64_t needed = checked_mul(rows, (*s.graph)[s.outputs[k]].shape.size());
         if (static_cast<std::int64_t>(out[k].size()) != needed) {
             throw ShapeError("out: expected " + std::to_string(needed) + " elements, got " +
                              std::to_string(out[k].size()));
         }
     }
 
-    const Reading reading(use_);
+    const Reading reading(s.use);
     const std::int64_t batch = std::min(batch_size, rows);
     const int members = choose_prediction_threads(threads, inference_cost() * batch);
-    std::unique_ptr<Workspace<T>> workspace = this->workspace(batch, members);
+    std::unique_ptr<Workspace<T>> workspace = s.workspace(batch, members);
     BadRow bad;
     Rows part;
     Poll poll(&interrupted);
@@ -253,9 +393,9 @@ void Model<T>::predict(std::span<const ArrayView> x, std::span<const std::span<T
             member.barrier();
             if (bad.any()) return;
             workspace->forward(member);
-            for (std::size_t k = 0; k < outputs_.size(); ++k) {
-                const std::span<const T> y = workspace->value(outputs_[k]);
-                const std::int64_t size = (*graph_)[outputs_[k]].shape.size();
+            for (std::size_t k = 0; k < s.outputs.size(); ++k) {
+                const std::span<const T> y = workspace->value(s.outputs[k]);
+                const std::int64_t size = (*s.graph)[s.outputs[k]].shape.size();
                 member.for_range(part.count, 1 + 16384 / size, [&](std::int64_t begin, std::int64_t end) {
                     std::copy(y.begin() + begin * size, y.begin() + end * size,
                               out[k].begin() + (part.first + begin) * size);
@@ -265,53 +405,45 @@ void Model<T>::predict(std::span<const ArrayView> x, std::span<const std::span<T
         }
     });
     if (bad.any()) throw_bad_row<T>(feeds, part, bad);
-    pool_->give(std::move(workspace));
+    s.pool.give(std::move(workspace));
 }
 
 template <class T>
 bool Model<T>::predict_few(const void* x, ElementType type, std::int64_t rows, T* out) {
+    State& s = *state_;
     const int source = source_of(type);
-    if (!few_ || source == source_count || rows < 1 || rows > default_batch) return false;
+    if (!s.few || source == source_count || rows < 1 || rows > default_batch) return false;
     if (choose_prediction_threads(0, inference_cost() * rows) > 1) return false;
-    const Reading reading(use_);
-    std::unique_ptr<Workspace<T>> workspace = this->workspace(rows, 1);
+    const Reading reading(s.use);
+    std::unique_ptr<Workspace<T>> workspace = s.workspace(rows, 1);
     const FloatEnvironment environment;
-    const std::span<T> values = workspace->value(inputs_[0]);
+    const std::span<T> values = workspace->value(s.inputs[0]);
     const bool finite = kernels<T>().convert[source](x, values.data(), std::ssize(values));
     if (finite) {
         workspace->forward(Member::alone());
-        std::ranges::copy(workspace->value(outputs_[0]), out);
+        std::ranges::copy(workspace->value(s.outputs[0]), out);
     }
-    pool_->give(std::move(workspace));
+    s.pool.give(std::move(workspace));
     return finite;
 }
 
-// One that waits, or a new one; bound to `batch` rows.
 template <class T>
-std::unique_ptr<Workspace<T>> Model<T>::workspace(std::int64_t batch, int members) {
-    std::unique_ptr<Workspace<T>> found = pool_->take(members);
-    if (!found) {
-        found = std::make_unique<Workspace<T>>(
-            inference_, Storage<T>{parameters(), own_gradients(), constants()}, members);
-    }
-    if (found->batch() != batch) {
-        found->bind(batch);
-        found->prepare(false, false);
-    }
-    return found;
+std::int64_t Model<T>::inference_cost() const {
+    return state_->inference->forward_cost();
 }
 
 template <class T>
 std::int64_t Model<T>::inference_bytes(std::int64_t batch) const {
-    const int members = choose_prediction_threads(0, checked_mul(inference_->forward_cost(), batch));
-    return inference_->layout(batch).bytes(sizeof(T), members);
+    const State& s = *state_;
+    const int members = choose_prediction_threads(0, checked_mul(s.inference->forward_cost(), batch));
+    return s.inference->layout(batch).bytes(sizeof(T), members);
 }
 
 template class Model<float>;
 template class Model<double>;
-template std::unique_ptr<Model<float>> Model<float>::copy_as<float>() const;
-template std::unique_ptr<Model<double>> Model<float>::copy_as<double>() const;
-template std::unique_ptr<Model<float>> Model<double>::copy_as<float>() const;
-template std::unique_ptr<Model<double>> Model<double>::copy_as<double>() const;
+template Model<float> Model<float>::copy_as<float>() const;
+template Model<double> Model<float>::copy_as<double>() const;
+template Model<float> Model<double>::copy_as<float>() const;
+template Model<double> Model<double>::copy_as<double>() const;
 
 }  // namespace retrograd

@@ -27,8 +27,8 @@ class Epoch {
           data_(data),
           options_(options),
           program_(state.compile(state.train, data, Use::train, options.collect)),
-          feeds_(data, state.model->inputs(), program_.loss(), program_.plan()),
-          graph_(*state.model->graph()),
+          feeds_(data, state.model.inputs(), program_.loss(), program_.plan()),
+          graph_(*state.model.graph()),
           total_(options.rows ? static_cast<std::int64_t>(options.rows->size()) : feeds_.rows()),
           batch_size_(std::min(options.batch_size, total_)) {
         if (total_ == 0) throw ShapeError("x: there are no rows to train on");
@@ -87,7 +87,7 @@ class Epoch {
         p_ = {};
         p_.cursor = {0, total_, options_.batch_size, options_.shuffle};
         if (options_.collect) {
-            for (const int id : s_.model->outputs()) {
+            for (const int id : s_.model.outputs()) {
                 p_.outputs.emplace_back(
                     static_cast<std::size_t>(checked_mul(total_, graph_[id].shape.size())));
             }
@@ -119,7 +119,7 @@ class Epoch {
         }
         for (std::size_t k = 0; k < p_.outputs.size(); ++k) {
             p_.outputs[k].resize(
-                static_cast<std::size_t>(checked_mul(total_, graph_[s_.model->outputs()[k]].shape.size())));
+                static_cast<std::size_t>(checked_mul(total_, graph_[s_.model.outputs()[k]].shape.size())));
         }
     }
 
@@ -205,8 +205,8 @@ class Epoch {
 
     void collect(const Member& member) {
         for (std::size_t k = 0; k < p_.outputs.size(); ++k) {
-            const std::span<const T> y = workspace_->value(s_.model->outputs()[k]);
-            const std::int64_t size = graph_[s_.model->outputs()[k]].shape.size();
+            const std::span<const T> y = workspace_->value(s_.model.outputs()[k]);
+            const std::int64_t size = graph_[s_.model.outputs()[k]].shape.size();
             member.for_range(rows_.count, 1 + 16384 / size, [&](std::int64_t begin, std::int64_t end) {
                 std::copy(y.begin() + begin * size, y.begin() + end * size,
                           p_.outputs[k].begin() + (done() + begin) * size);
@@ -261,7 +261,7 @@ class Epoch {
         if (options_.collect) {
             result.outputs = complete ? std::move(p_.outputs) : p_.outputs;
             for (std::size_t k = 0; k < result.outputs.size(); ++k) {
-                const std::int64_t size = graph_[s_.model->outputs()[k]].shape.size();
+                const std::int64_t size = graph_[s_.model.outputs()[k]].shape.size();
                 result.outputs[k].resize(static_cast<std::size_t>(done() * size));
             }
             if (order_.empty()) {
@@ -309,7 +309,7 @@ class Epoch {
 
 template <class T>
 EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& options) {
-    Training training(state_->model->use(), state_->busy);
+    Training training(state_->model.use(), state_->busy);
     if (options.batch_size < 1) {
         throw ArgumentError("batch_size: expected at least 1, got " + std::to_string(options.batch_size));
     }
@@ -318,7 +318,7 @@ EpochResult<T> Trainer<T>::run_epoch(const Batch& data, const EpochOptions& opti
 
 template <class T>
 EpochResult<T> Trainer<T>::run_batch(const Batch& data, EpochOptions options) {
-    Training training(state_->model->use(), state_->busy);
+    Training training(state_->model.use(), state_->busy);
     options.shuffle = options.resume = false;
     options.batch_size = std::numeric_limits<std::int64_t>::max();
     const std::int64_t epoch = state_->epoch;

@@ -13,7 +13,7 @@ namespace retrograd {
 template <class T>
 void TrainerState<T>::throw_non_finite(const Batch& batch, const FeedList& feeds, const Rows& rows,
                                        const char* when) {
-    Program<T> program(*model, loss_graph(train, batch), options, Use::trace, true);
+    Program<T> program(model, loss_graph(train, batch), options, Use::trace, true);
     Workspace<T>& workspace = program.workspace(1);
     const Graph& graph = program.plan().graph();
     const Member member = Member::alone();
@@ -46,8 +46,8 @@ void TrainerState<T>::throw_non_finite(const Batch& batch, const FeedList& feeds
                      graph[step->node].shape);
         }
         for (const int id : graph.parameters()) {
-            const auto g = model->own_gradients().subspan(static_cast<std::size_t>(graph[id].offset),
-                                                          static_cast<std::size_t>(graph[id].shape.size()));
+            const auto g = model.own_gradients().subspan(static_cast<std::size_t>(graph[id].offset),
+                                                         static_cast<std::size_t>(graph[id].shape.size()));
             if (where.empty()) look(g, "the gradient of " + graph[id].name, graph[id].shape);
         }
     }
@@ -65,12 +65,12 @@ typename Trainer<T>::Memory Trainer<T>::memory(std::int64_t batch_size) const {
     const TrainerState<T>& s = *state_;
     std::shared_ptr<const LossGraph> loss = s.train.loss;
     if (!loss) {
-        const Graph& graph = *s.model->graph();
-        const std::vector<TargetKind> kinds = likely_target_kinds(s.options, graph, s.model->outputs());
+        const Graph& graph = *s.model.graph();
+        const std::vector<TargetKind> kinds = likely_target_kinds(s.options, graph, s.model.outputs());
         loss = std::make_shared<const LossGraph>(
-            extend_with_loss(s.options, graph, s.model->outputs(), kinds, false));
+            extend_with_loss(s.options, graph, s.model.outputs(), kinds, false));
     }
-    const Program<T> program(*s.model, std::move(loss), s.options, Use::train, false);
+    const Program<T> program(s.model, std::move(loss), s.options, Use::train, false);
     const int members = choose_threads(s.options.threads, program.cost(batch_size));
     Memory memory;
     for (const AlignedBuffer<T>& slot : s.updater.buffers()->slots) {
@@ -88,22 +88,22 @@ WeightedLoss Trainer<T>::evaluate(const Batch& data, std::int64_t batch_size,
     TrainerState<T>& s = *state_;
     if (batch_size < 1)
         throw ArgumentError("batch_size: expected at least 1, got " + std::to_string(batch_size));
-    s.model->use().begin_reading();
+    s.model.use().begin_reading();
     struct Reading {
         ModelUse& use;
         ~Reading() { use.end_reading(); }
-    } reading{s.model->use()};
+    } reading{s.model.use()};
 
     const std::lock_guard lock(s.evaluating);
     Program<T>& program = s.compile(s.evaluation, data, Use::evaluate, outputs != nullptr);
-    const FeedList feeds(data, s.model->inputs(), program.loss(), program.plan());
+    const FeedList feeds(data, s.model.inputs(), program.loss(), program.plan());
     const std::int64_t total = chosen ? static_cast<std::int64_t>(chosen->size()) : feeds.rows();
     const std::int64_t batch = std::min(batch_size, total);
     Workspace<T>& workspace = program.workspace(choose_threads(s.options.threads, program.cost(batch)));
-    const Graph& graph = *s.model->graph();
+    const Graph& graph = *s.model.graph();
     if (outputs != nullptr) {
         outputs->clear();
-        for (const int id : s.model->outputs()) {
+        for (const int id : s.model.outputs()) {
             outputs->emplace_back(static_cast<std::size_t>(checked_mul(total, graph[id].shape.size())));
         }
     }
@@ -125,8 +125,8 @@ WeightedLoss Trainer<T>::evaluate(const Batch& data, std::int64_t batch_size,
             if (bad.any()) return;
             workspace.forward(member);
             for (std::size_t k = 0; outputs != nullptr && k < outputs->size(); ++k) {
-                const std::span<const T> y = workspace.value(s.model->outputs()[k]);
-                const std::int64_t size = graph[s.model->outputs()[k]].shape.size();
+                const std::span<const T> y = workspace.value(s.model.outputs()[k]);
+                const std::int64_t size = graph[s.model.outputs()[k]].shape.size();
                 member.for_range(rows.count, 1 + 16384 / size, [&](std::int64_t begin, std::int64_t end) {
                     std::copy(y.begin() + begin * size, y.begin() + end * size,
                               (*outputs)[k].begin() + (first + begin) * size);
@@ -147,15 +147,15 @@ WeightedLoss Trainer<T>::evaluate(const Batch& data, std::int64_t batch_size,
 template <class T>
 TraceResult<T> Trainer<T>::trace(const Batch& batch) {
     TrainerState<T>& s = *state_;
-    const Training training(s.model->use(), s.busy);
-    Program<T> program(*s.model, s.loss_graph(s.train, batch), s.options, Use::trace, true);
-    const FeedList feeds(batch, s.model->inputs(), program.loss(), program.plan());
+    const Training training(s.model.use(), s.busy);
+    Program<T> program(s.model, s.loss_graph(s.train, batch), s.options, Use::trace, true);
+    const FeedList feeds(batch, s.model.inputs(), program.loss(), program.plan());
     Workspace<T>& workspace = program.workspace(1);
     const Member member = Member::alone();
     const Rows rows{nullptr, 0, feeds.rows()};
     BadRow bad;
     // A trace leaves no mark: the gradients that the user has stay.
-    const std::vector<T> gradients(s.model->own_gradients().begin(), s.model->own_gradients().end());
+    const std::vector<T> gradients(s.model.own_gradients().begin(), s.model.own_gradients().end());
     program.expect_samples(rows.count);
     workspace.bind(rows.count);
     workspace.prepare(true, false);
@@ -182,12 +182,12 @@ TraceResult<T> Trainer<T>::trace(const Batch& batch) {
         if (graph[id].kind == NodeKind::parameter &&
             program.plan().needs_gradient()[static_cast<std::size_t>(id)]) {
             add(trace.gradients, id,
-                s.model->own_gradients().subspan(static_cast<std::size_t>(graph[id].offset),
-                                                 static_cast<std::size_t>(graph[id].shape.size())));
+                s.model.own_gradients().subspan(static_cast<std::size_t>(graph[id].offset),
+                                                static_cast<std::size_t>(graph[id].shape.size())));
         }
     }
-    std::ranges::copy(gradients, s.model->own_gradients().begin());
-    for (TouchedRows& touched : s.model->touched_rows()) touched.all = true;  // nobody knows of the old ones
+    std::ranges::copy(gradients, s.model.own_gradients().begin());
+    for (TouchedRows& touched : s.model.touched_rows()) touched.all = true;  // nobody knows of the old ones
     return trace;
 }
 

@@ -31,20 +31,20 @@ std::string numbered(const std::string& name, std::size_t i, std::size_t count) 
 
 std::vector<TargetKind> target_kinds(const TrainerOptions& options, const Graph& graph,
                                      const std::vector<int>& outputs, std::span<const ArrayView> y) {
-    if (!options.loss_function && y.size() != outputs.size()) {
+    if (!options.loss.function && y.size() != outputs.size()) {
         throw ShapeError("y: expected one target for each of the " + std::to_string(outputs.size()) +
                          " outputs, got " + std::to_string(y.size()));
     }
     std::vector<TargetKind> kinds;
     for (std::size_t i = 0; i < y.size(); ++i) {
         const bool integral = y[i].integral() && y[i].type != ElementType::boolean;
-        if (options.loss_function) {
+        if (options.loss.function) {
             kinds.push_back(
                 {integral, {y[i].shape.begin() + (y[i].shape.empty() ? 0 : 1), y[i].shape.end()}});
             continue;
         }
         const std::vector<std::int64_t>& dims = graph[outputs[i]].shape.dims;
-        if (options.losses[i].name != "cross_entropy") {
+        if (options.loss.terms[i].name != "cross_entropy") {
             kinds.push_back({false, dims});
             continue;
         }
@@ -72,7 +72,7 @@ std::vector<TargetKind> likely_target_kinds(const TrainerOptions& options, const
     for (std::size_t i = 0; i < outputs.size(); ++i) {
         std::vector<std::int64_t> dims = graph[outputs[i]].shape.dims;
         const bool labels =
-            !options.loss_function && options.losses[i].name == "cross_entropy" && !dims.empty();
+            !options.loss.function && options.loss.terms[i].name == "cross_entropy" && !dims.empty();
         if (labels) dims.pop_back();
         kinds.push_back({labels, std::move(dims)});
     }
@@ -96,8 +96,8 @@ LossGraph extend_with_loss(const TrainerOptions& options, const Graph& graph, co
 
     std::vector<Node> means;
     std::vector<Node> label_weights;
-    if (options.loss_function) {
-        Node values = options.loss_function(output_nodes, targets);
+    if (options.loss.function) {
+        Node values = options.loss.function(output_nodes, targets);
         if (!(values.shape() == Shape{{}, true})) {
             throw ShapeError("loss: a loss function must return one value per sample, shape (batch,), got " +
                              values.shape().str() + "; take the sum or mean over the other axes");
@@ -106,9 +106,9 @@ LossGraph extend_with_loss(const TrainerOptions& options, const Graph& graph, co
         operands.insert(operands.end(), weights.begin(), weights.end());
         means.push_back(named("weighted_mean", {}, operands, "loss"));
     } else {
-        const std::size_t count = options.losses.size();
+        const std::size_t count = options.loss.terms.size();
         for (std::size_t i = 0; i < count; ++i) {
-            const LossTerm& term = options.losses[i];
+            const LossTerm& term = options.loss.terms[i];
             const Node values =
                 named(term.name, term.attributes, {paired(output_nodes[i], term.name), targets[i]},
                       numbered("loss.per_sample", i, count));

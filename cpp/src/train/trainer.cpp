@@ -8,20 +8,39 @@
 
 namespace retrograd {
 
+namespace {
+
+// What makes probabilities of each output, as model files say it: whoever loads the model can ask for
+// classes.
+std::string links_of(const Loss& loss, std::size_t outputs) {
+    if (loss.function) return std::string(outputs - 1, ',');  // nobody knows
+    std::string links;
+    for (const LossTerm& term : loss.terms) {
+        if (!links.empty()) links += ',';
+        links += term.name == "cross_entropy"          ? "softmax"
+                 : term.name == "binary_cross_entropy" ? "sigmoid"
+                                                       : "none";
+    }
+    return links;
+}
+
+}  // namespace
+
 template <class T>
-Trainer<T>::Trainer(std::shared_ptr<Model<T>> model, TrainerOptions options) {
-    if (!options.loss_function && options.losses.size() != model->outputs().size()) {
-        throw ArgumentError("loss: the model has " + std::to_string(model->outputs().size()) +
-                            " outputs, got " + std::to_string(options.losses.size()) +
+Trainer<T>::Trainer(Model<T> model, TrainerOptions options) {
+    if (!options.loss.function && options.loss.terms.size() != model.outputs().size()) {
+        throw ArgumentError("loss: the model has " + std::to_string(model.outputs().size()) +
+                            " outputs, got " + std::to_string(options.loss.terms.size()) +
                             " losses; give one for each, or one function of all");
     }
-    if (!options.loss_weights.empty() && options.loss_weights.size() != options.losses.size()) {
-        throw ArgumentError("loss_weights: expected " + std::to_string(options.losses.size()) +
+    if (!options.loss_weights.empty() && options.loss_weights.size() != options.loss.terms.size()) {
+        throw ArgumentError("loss_weights: expected " + std::to_string(options.loss.terms.size()) +
                             " numbers, got " + std::to_string(options.loss_weights.size()));
     }
-    options.schedule.check();
+    options.optimizer.lr.check();
+    model.metadata()[std::string(link_key)] = links_of(options.loss, model.outputs().size());
     state_ = std::make_unique<TrainerState<T>>(std::move(model), std::move(options));
-    state_->frozen_version = state_->model->frozen_version();
+    state_->frozen_version = state_->model.frozen_version();
 }
 
 template <class T>
@@ -32,7 +51,7 @@ template <class T>
 Trainer<T>::~Trainer() = default;
 
 template <class T>
-const std::shared_ptr<Model<T>>& Trainer<T>::model() const {
+const Model<T>& Trainer<T>::model() const {
     return state_->model;
 }
 template <class T>
@@ -43,9 +62,9 @@ const TrainerOptions& Trainer<T>::options() const {
 template <class T>
 double Trainer<T>::forward(const Batch& batch) {
     TrainerState<T>& s = *state_;
-    const Training training(s.model->use(), s.busy);
+    const Training training(s.model.use(), s.busy);
     Program<T>& program = s.compile(s.train, batch, Use::train, false);
-    const FeedList feeds(batch, s.model->inputs(), program.loss(), program.plan());
+    const FeedList feeds(batch, s.model.inputs(), program.loss(), program.plan());
     Workspace<T>& workspace =
         program.workspace(choose_threads(s.options.threads, program.cost(feeds.rows())));
     if (s.gathered) ++s.pass;  // another batch for the same update
@@ -72,7 +91,7 @@ double Trainer<T>::forward(const Batch& batch) {
 template <class T>
 void Trainer<T>::backward(bool accumulate) {
     TrainerState<T>& s = *state_;
-    const Training training(s.model->use(), s.busy);
+    const Training training(s.model.use(), s.busy);
     if (s.phase != Phase::forward) throw StateError("backward: call forward(x, y) first");
     Workspace<T>& workspace = s.train.program->workspace();
     workspace.prepare(true, accumulate);
@@ -91,7 +110,7 @@ void Trainer<T>::backward(bool accumulate) {
 template <class T>
 void Trainer<T>::update() {
     TrainerState<T>& s = *state_;
-    const Training training(s.model->use(), s.busy);
+    const Training training(s.model.use(), s.busy);
     if (s.phase != Phase::backward) throw StateError("update: call forward(x, y) and backward() first");
     s.updater.forget();  // gradients are writable views: what is applied is what stands there now
     bool good = false;
@@ -131,13 +150,51 @@ double Trainer<T>::step(const Batch& batch, const std::function<bool()>& interru
 }
 
 template <class T>
+double Trainer<T>::step(std::span<const T> x, std::span<const T> targets) {
+    return step(samples(x, targets));
+}
+template <class T>
+double Trainer<T>::step(std::span<const T> x, std::span<const std::int64_t> labels) {
+    return step(samples(x, labels));
+}
+
+namespace {
+
+// The dims of one sample of the only input, and of the only output.
+template <class T>
+std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>> dims_of(const Model<T>& model) {
+    if (model.inputs().size() != 1 || model.outputs().size() != 1) {
+        throw ShapeError("samples: the model has " + std::to_string(model.inputs().size()) + " inputs and " +
+                         std::to_string(model.outputs().size()) +
+                         " outputs; give a Batch with an array for each of both");
+    }
+    const Graph& graph = *model.graph();
+    return {graph[model.inputs()[0]].shape.dims, graph[model.outputs()[0]].shape.dims};
+}
+
+}  // namespace
+
+template <class T>
+typename Trainer<T>::Samples Trainer<T>::samples(std::span<const T> x, std::span<const T> targets) const {
+    const auto [input, output] = dims_of(state_->model);
+    return {view(x, input), view(targets, output)};
+}
+template <class T>
+typename Trainer<T>::Samples Trainer<T>::samples(std::span<const T> x,
+                                                 std::span<const std::int64_t> labels) const {
+    auto [input, output] = dims_of(state_->model);
+    if (!output.empty()) output.pop_back();  // the classes
+    return {view(x, input), view(labels, output)};
+}
+
+template <class T>
 void Trainer<T>::end_epoch() {
     ++state_->epoch;
 }
 
 template <class T>
 void Trainer<T>::prepare(const Batch& batch) {
-    const Training training(state_->model->use(), state_->busy);
+    const Training training(state_->model.use(), state_->busy);
     (void)state_->loss_graph(state_->train, batch);
 }
 
@@ -192,7 +249,7 @@ void Trainer<T>::set_schedule_state(const std::map<std::string, double>& state) 
 template <class T>
 std::vector<typename Trainer<T>::Slot> Trainer<T>::optimizer_state() {
     std::vector<Slot> slots;
-    const Graph& graph = *state_->model->graph();
+    const Graph& graph = *state_->model.graph();
     for (const int id : graph.parameters()) {
         const GraphNode& node = graph[id];
         for (std::size_t i = 0; i < state_->updater.rule().slots().size(); ++i) {

@@ -75,14 +75,14 @@ struct EpochProgress {
 
 template <class T>
 struct TrainerState {
-    TrainerState(std::shared_ptr<Model<T>> m, TrainerOptions o)
+    TrainerState(Model<T> m, TrainerOptions o)
         : model(std::move(m)),
           options(std::move(o)),
-          present(options.schedule),
+          present(options.optimizer.lr),
           schedule(present),
-          updater(*model, options) {}
+          updater(model, options) {}
 
-    std::shared_ptr<Model<T>> model;
+    Model<T> model;
     TrainerOptions options;
     Schedule present;  // in place of the one in the options, if set
     Rate schedule;
@@ -114,13 +114,13 @@ struct TrainerState {
     std::uint64_t frozen_version = 0;
 
     const std::shared_ptr<const LossGraph>& loss_graph(Compiled& compiled, const Batch& batch) {
-        std::vector<TargetKind> kinds = target_kinds(options, *model->graph(), model->outputs(), batch.y);
+        std::vector<TargetKind> kinds = target_kinds(options, *model.graph(), model.outputs(), batch.y);
         const bool weighted = batch.sample_weight != nullptr;
         if (!compiled.loss || kinds != compiled.kinds || weighted != compiled.weighted) {
             compiled.program.reset();
             if (&compiled == &train) phase = Phase::idle;  // there is nothing to go backward through
             compiled.loss = std::make_shared<const LossGraph>(
-                extend_with_loss(options, *model->graph(), model->outputs(), kinds, weighted));
+                extend_with_loss(options, *model.graph(), model.outputs(), kinds, weighted));
             compiled.kinds = std::move(kinds);
             compiled.weighted = weighted;
         }
@@ -130,15 +130,15 @@ struct TrainerState {
     Program<T>& compile(Compiled& compiled, const Batch& batch, Use use, bool collect) {
         const std::shared_ptr<const LossGraph>& graph = loss_graph(compiled, batch);
         if (!compiled.program || compiled.collect != collect ||
-            compiled.frozen_version != model->frozen_version()) {
-            compiled.program = std::make_unique<Program<T>>(*model, graph, options, use, collect);
+            compiled.frozen_version != model.frozen_version()) {
+            compiled.program = std::make_unique<Program<T>>(model, graph, options, use, collect);
             compiled.collect = collect;
-            compiled.frozen_version = model->frozen_version();
+            compiled.frozen_version = model.frozen_version();
         }
-        if (use == Use::train && frozen_version != model->frozen_version()) {
-            frozen_version = model->frozen_version();
+        if (use == Use::train && frozen_version != model.frozen_version()) {
+            frozen_version = model.frozen_version();
             updater.lay_out();
-            std::ranges::fill(model->own_gradients(), T(0));  // what is frozen has none
+            std::ranges::fill(model.own_gradients(), T(0));  // what is frozen has none
         }
         return *compiled.program;
     }

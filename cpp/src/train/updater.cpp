@@ -5,7 +5,7 @@
 
 #include <retrograd/error.hpp>
 
-#include "train/glob.hpp"
+#include "base/glob.hpp"
 
 namespace retrograd {
 namespace {

@@ -158,7 +158,7 @@ rg::ArrayView view(const std::vector<Element>& numbers, rg::ElementType type,
 }
 
 template <class T>
-std::shared_ptr<rg::Model<T>> network(const Workload& w) {
+rg::Model<T> network(const Workload& w) {
     const rg::Node x = rg::input({w.sizes[0]});
     rg::Node y = x;
     for (std::size_t i = 1; i < w.sizes.size(); ++i) {
@@ -170,7 +170,7 @@ std::shared_ptr<rg::Model<T>> network(const Workload& w) {
                                        {"bias_init", std::string("zeros")}};
         y = rg::Layer("dense", config, "", last ? nullptr : w.activation)({y});
     }
-    return std::make_shared<rg::Model<T>>(std::vector{x}, std::vector{y}, 1);
+    return {{x}, {y}, 1};
 }
 
 // FNV-1a
@@ -203,15 +203,15 @@ Trained train(const Workload& w, int threads) {
 
     const auto model = network<T>(w);
     rg::TrainerOptions options;
-    options.losses = {{w.loss, {}}};
+    options.loss = {{w.loss, {}}};
     options.optimizer = w.optimizer;
-    options.schedule = w.schedule;
+    options.optimizer.lr = w.schedule;
     options.threads = threads;
     rg::Trainer<T> trainer(model, options);
     rg::EpochOptions epoch;
     epoch.batch_size = w.batch;
     for (int i = 0; i < w.epochs; ++i) trainer.run_epoch({x, y}, epoch);
-    return {hash_of<T>(model->parameters()), trainer.threads_used()};
+    return {hash_of<T>(model.parameters()), trainer.threads_used()};
 }
 
 std::string text(std::uint64_t hash) {

@@ -70,7 +70,7 @@ struct Data {
 };
 
 template <class T>
-std::shared_ptr<rg::Model<T>> network() {
+rg::Model<T> network() {
     const auto dense = [](std::int64_t units, const char* activation) {
         return rg::Layer("dense", {{"units", units},
                                    {"activation", std::string(activation)},
@@ -81,14 +81,15 @@ std::shared_ptr<rg::Model<T>> network() {
     const rg::Node x = rg::input({inputs});
     rg::Layer first = dense(6, "tanh"), last = dense(classes, "linear");
     rg::Layer dropout("dropout", {{"rate", 0.25}});
-    return std::make_shared<rg::Model<T>>(std::vector{x}, std::vector{last({dropout({first({x})})})}, 1);
+    return {{x}, {last({dropout({first({x})})})}, 1};
 }
 
 rg::TrainerOptions options() {
     rg::TrainerOptions options;
-    options.losses = {{"cross_entropy", {}}};
-    options.optimizer = {"adamw", {{"weight_decay", 0.01}}};
-    options.schedule = {"warmup_cosine", {{"lr", 1e-2}, {"warmup", 2}, {"total", 12}, {"min_lr", 0}}};
+    options.loss = {{"cross_entropy", {}}};
+    options.optimizer = {"adamw",
+                         {{"weight_decay", 0.01}},
+                         {"warmup_cosine", {{"lr", 1e-2}, {"warmup", 2}, {"total", 12}, {"min_lr", 0}}}};
     options.threads = 1;
     options.seed = 5;
     return options;
@@ -127,7 +128,7 @@ bool same(std::span<const T> a, std::span<const T> b) {
 
 template <class T>
 void check_same(rg::Trainer<T>& a, rg::Trainer<T>& b, const std::string& what) {
-    check(same<T>(a.model()->parameters(), b.model()->parameters()), what + ": the parameters");
+    check(same<T>(a.model().parameters(), b.model().parameters()), what + ": the parameters");
     const auto left = a.optimizer_state(), right = b.optimizer_state();
     check(left.size() == right.size(), what + ": the slots");
     for (std::size_t i = 0; i < left.size() && i < right.size(); ++i) {
@@ -187,7 +188,7 @@ void check_refusals(const std::filesystem::path& folder) {
     const std::filesystem::path file = folder / "c5.safetensors", model = folder / "model.safetensors";
     check_throws<rg::DTypeError>([&] { (void)rg::Trainer<double>::load(file); },
                                  "trained in float32; load it by Trainer<float>");
-    rg::save(*network<float>(), model);
+    network<float>().save(model);
     check_throws<rg::FileFormatError>([&] { (void)rg::Trainer<float>::load(model); },
                                       "a model without a trainer");
     check_throws<rg::FileFormatError>([&] { (void)rg::Trainer<float>::load(folder / "no"); }, "no: opening");
@@ -235,8 +236,8 @@ int main(int count, char** arguments) {
         check_every_iteration<double>(options(), folder);
         rg::TrainerOptions own = options();
         own.l2 = 0.01;
-        own.losses.clear();
-        own.loss_function = own_loss;
+        own.loss.terms.clear();
+        own.loss.function = own_loss;
         check_every_iteration<float>(own, folder);
         write_for_python(folder);
         check_golden(data);

@@ -291,13 +291,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 raise ArgumentError(f"{who}: y has {y.shape[1]} labels, expected {len(self.classes_)}")
             return
         found = unique_labels(y)
-        strange = np.setdiff1d(found, self.classes_)
-        missing = len(found) < len(self.classes_) and not reset and not incremental
-        if len(strange) or missing:
-            raise ArgumentError(
-                f"{who}: y has the classes {found}, expected {self.classes_}"
-                + (", as in the fit before (warm_start)" if not incremental else "")
+        if not (reset or incremental or np.array_equal(found, self.classes_)):
+            raise ArgumentError(  # in the words that scikit-learn's users look for
+                f"{who}: warm_start can only be used where `y` has the same classes as in the previous call to "
+                f"fit. Previously got {self.classes_}, `y` has {found}"
             )
+        if len(np.setdiff1d(found, self.classes_)):
+            raise ArgumentError(f"{who}: y has the classes {found}, expected {self.classes_}")
 
     def _codes(self, y: Array) -> NDArray[np.int64]:
         return np.searchsorted(self.classes_, y)

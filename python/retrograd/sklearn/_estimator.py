@@ -17,6 +17,7 @@ from retrograd.data import sample_weights
 from retrograd.errors import ArgumentError, NonFiniteError
 from retrograd.sklearn._batches import EstimatorTrainer, dense
 from retrograd.sklearn._course import Best, Course, Held
+from retrograd.sklearn._lbfgs import DescentTrainer
 from retrograd.sklearn._memory import Memory
 from retrograd.sklearn._network import Hidden, Weights, coefs, intercepts, write
 from retrograd.sklearn._solver import solver_of
@@ -102,12 +103,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise unknown(f"{who}: {name}", getattr(self, name), known)
-        if self.solver == "lbfgs" and self.optimizer is None:
-            raise ArgumentError(
-                f"{who}: solver='lbfgs' is not there: retrograd has no whole-batch quasi-Newton method; use "
-                "solver='adam' or 'sgd', or optimizer=rg.Rprop() with batch_size=len(X), which wants whole "
-                "batches too"
-            )
         if self.batch_size != "auto":
             integer(f"{who}: batch_size", self.batch_size)
         for name in ("max_iter", "max_fun"):
@@ -125,11 +120,35 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             flag(f"{who}: {name}", getattr(self, name))
         if self.n_threads is not None:
             integer(f"{who}: n_threads", self.n_threads)
-        return Hidden(who, self.hidden_layer_sizes, self.activation, self.dropout, self.batch_norm)
+        hidden = Hidden(who, self.hidden_layer_sizes, self.activation, self.dropout, self.batch_norm)
+        if self._whole:
+            self._check_whole(hidden)
+        return hidden
+
+    @property
+    def _whole(self) -> bool:
+        """Whether all rows are taken at once."""
+        return bool(self.solver == "lbfgs" and self.optimizer is None)
+
+    def _check_whole(self, hidden: Hidden) -> None:
+        """lbfgs compares values of one function, which must be the one that predicts."""
+        reasons = {
+            "dropout": (any(hidden.dropout), "draws another network at each look"),
+            "batch_norm": (any(hidden.batch_norm), "predicts by running means, which it would not minimise"),
+            "early_stopping": (self.early_stopping, "is for solver='adam', 'sgd' and optimizer="),
+        }
+        for name, (asked, reason) in reasons.items():
+            if asked:
+                raise ArgumentError(
+                    f"{type(self).__name__}: solver='lbfgs' does not go with {name}={getattr(self, name)!r}, "
+                    f"which {reason}; use solver='adam', or leave {name} out"
+                )
 
     def _check_solver(self) -> bool:
-        if self.solver == "lbfgs" and self.optimizer is None:
-            raise AttributeError("partial_fit: solver='lbfgs' takes all data at once")
+        if self._whole:
+            raise AttributeError(
+                "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
+            )
         return True
 
     # ------------------------------------------------------------------------------------ the network
@@ -251,6 +270,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _batch_rows(self, n: int) -> int:
         """The batch size."""
+        if self._whole:
+            return n
         if self.batch_size == "auto":
             return min(200, n)
         if self.batch_size > n:
@@ -308,10 +329,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return Held(dense(X), self._encode(y), y, weights)
 
     def _trainer_for(self, goal: Goal, batch_size: int, incremental: bool) -> EstimatorTrainer:
-        """The trainer that goes on, or a new one; either is kept for ``partial_fit``."""
+        """The trainer that goes on, or a new one, kept for ``partial_fit`` unless that cannot be."""
         trainer, memory = self._trainer, self._memory
         if trainer is None or not incremental:
-            trainer = EstimatorTrainer(
+            made = DescentTrainer if self._whole else EstimatorTrainer
+            trainer = made(
                 self.model_,
                 goal,
                 solver_of(self),
@@ -324,7 +346,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             if incremental and memory is not None:
                 memory.restore(trainer)
         trainer.alpha = float(self.alpha)
-        self._trainer, self._memory = trainer, None
+        self._trainer, self._memory = None if self._whole else trainer, None
         self._optimizer = trainer.solver
         self.history_ = trainer.history
         return trainer
@@ -340,7 +362,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     ) -> None:
         X, targets, weight = data
         extra = self.callbacks if isinstance(self.callbacks, list | tuple) else [self.callbacks]
-        finished = False
+        unfinished = ""
         try:
             trainer.fit(
                 X,
@@ -352,7 +374,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 callbacks=[course, *(one for one in extra if one is not None)],
                 progress=False,
             )
-            finished = trainer.history.stop_reason.startswith("all ")
+            unfinished = trainer.solver.unfinished(trainer.history.stop_reason, self.max_iter)
+            self.converged_ |= trainer.solver.converged
         except NonFiniteError as error:
             self._diverged(course, error)
         except KeyboardInterrupt:
@@ -361,13 +384,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 "complete step stand",
                 stacklevel=5,
             )
-        if finished and not incremental:
-            warnings.warn(
-                f"{type(self).__name__}: all {self.max_iter} epochs (max_iter) are done and training has not "
-                "converged",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+        if unfinished and not incremental:
+            warnings.warn(f"{type(self).__name__}: {unfinished}", ConvergenceWarning, stacklevel=5)
         if self._best is not None and self.early_stopping and (self.converged_ or not incremental):
             self._best.restore(self.model_)
 

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from retrograd._arguments import flag, integer, real, unknown
 from retrograd.data import sample_weights
@@ -35,6 +35,8 @@ except ImportError:
 
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from numpy.typing import NDArray
 
     from retrograd._core import Array
@@ -85,7 +87,57 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def _stratify(self, y: Array) -> Array | None:
         return None
 
+    # ------------------------------------------------------------------------------------ the face
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Self:
+        """Train for at most ``max_iter`` epochs.
+
+        Parameters
+        ----------
+        X
+            [rows, features]: an array, a frame or a sparse matrix, which is made dense batch by batch.
+            float32 stays float32; everything else is float64.
+        y
+            A classifier's [rows] of labels, or [rows, labels] of 0 and 1; a regressor's [rows] or
+            [rows, outputs] of numbers.
+        sample_weight
+            One weight of at least 0 for each row.
+        validation_data
+            ``(X, y)`` or ``(X, y, sample_weight)``, looked at after each epoch and never trained on.
+
+        Raises
+        ------
+        ArgumentError, ValueError
+            An argument that cannot be, or data that does not fit; numbers that would become infinite.
+        """
+        self._fit(X, y, sample_weight, validation_data, incremental=False)
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """A classifier's class of each row, or its labels; a regressor's numbers: shaped as y in ``fit``."""
+        return self._answers(self._checked_outputs(X))
+
     # ------------------------------------------------------------------------------------ arguments
+
+    def _take(self, given: dict[str, Any]) -> None:
+        """The locals of ``__init__``, each as an attribute."""
+        self.__dict__.update((name, value) for name, value in given.items() if name != "self")
+
+    def _arrays(self, X: Any, y: Any, reset: bool, **kind: bool) -> tuple[Any, Array]:
+        """X and y, a single column as a row, after the checks that both kinds of estimator need."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+            **kind,
+        )
+        y = y.toarray() if hasattr(y, "toarray") else y
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _check(self) -> Hidden:
         """All arguments but the loss.
@@ -220,7 +272,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool, classes: Any = None
-    ) -> Any:
+    ) -> None:
         who = type(self).__name__
         hidden = self._check()
         metadata = {"sample_weight": sample_weight} if sample_weight is not None else {}
@@ -258,7 +310,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self._train(trainer, course, (X, targets, weight), rows, held, incremental)
         if context is not None:
             context.call_on_fit_task_end(estimator=self, **given, reconstruction_attributes=self._as_fitted)
-        return self
 
     def _weights(self, given: Any, rows: int, name: str = "sample_weight") -> NDArray[np.float64] | None:
         if given is not None and not np.asarray(given).any():
@@ -439,9 +490,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        trainer = state.pop("_trainer", None)
-        if trainer is not None:
-            state["_memory"], state["_trainer"] = Memory(trainer), None
+        if state.get("_trainer") is not None:
+            state["_memory"], state["_trainer"] = Memory(state["_trainer"]), None
         return state
 
     def __sklearn_tags__(self) -> Any:

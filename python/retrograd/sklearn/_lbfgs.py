@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrograd import optim
-from retrograd._feed import Pass
+from retrograd._feed import ArrayFeed, Pass
 from retrograd._run import Run
 from retrograd.errors import ArgumentError
 from retrograd.sklearn._batches import EstimatorTrainer, dense, no_outputs
@@ -25,7 +25,7 @@ _ROWS = 1024  # that are propagated at a time: faster than all at once, and memo
 
 
 class LBFGS(Solver):
-    """Byrd, Lu, Nocedal and Zhu (1995), as scikit-learn sets it up; ends where max |g| <= tol.
+    """L-BFGS-B (Byrd, Lu, Nocedal and Zhu, 1995), as scikit-learn sets it up; ends where max |g| <= tol.
 
     Attributes
     ----------
@@ -45,18 +45,17 @@ class LBFGS(Solver):
         objective: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]],
         start: NDArray[np.float64],
         iterations: int,
-        smallest: float,
         after: Callable[[NDArray[np.float64]], None],
     ) -> None:
-        """``after`` is called with each iteration's point; ``smallest`` is the relative change that counts."""
+        """At most so many iterations; ``after`` is called with the point of each."""
         from scipy.optimize import minimize
 
-        options = {"maxfun": self._max_fun, "maxiter": iterations, "gtol": self._tol, "ftol": smallest}
+        options = {"maxfun": self._max_fun, "maxiter": iterations, "gtol": self._tol}
         found = minimize(objective, start, jac=True, method="L-BFGS-B", callback=after, options=options)
         self.message, self.converged = str(found.message), found.status == 0
 
     def stops(self, trainer: Trainer, message: str, show: Callable[[str], None]) -> bool:
-        return False  # its own test is stricter
+        return False  # it has a test of its own
 
     def unfinished(self, reason: str, epochs: int) -> str:
         if self.converged or (not self.message and not reason.startswith("all ")):
@@ -67,17 +66,16 @@ class LBFGS(Solver):
         )
 
 
-class Whole:
+class Whole(ArrayFeed):
     """All rows: the loss and its gradient as functions of the parameters, in float64.
 
     L = sum_b m_b / m L_b + alpha/2 sum w^2 / m over blocks b of rows, m_b being the sum of their weights.
     """
 
-    sample = None  # no layer is recorded
-
     def __init__(
         self, trainer: EstimatorTrainer, x: Any, y: Array, weight: NDArray[np.float64] | None
     ) -> None:
+        super().__init__(([x], [y], weight), len(y))
         self._trainer, self._core = trainer, trainer._core
         self._mass = float(len(y) if weight is None else weight.sum())
         if self._mass == 0.0:
@@ -110,7 +108,7 @@ class Descent(Run):
     """A fit within SciPy's loop: what is between two epochs goes on from within its calls."""
 
     trainer: DescentTrainer
-    feed: Whole  # type: ignore[assignment]
+    feed: Whole
 
     def _train(self) -> None:
         if self.collects:
@@ -118,9 +116,8 @@ class Descent(Run):
         model, solver = self.trainer.model, self.trainer.solver
         assert isinstance(solver, LBFGS)
         self._point = model.flat_parameters.astype(np.float64)
-        smallest = max(2.2204460492503131e-09, float(np.finfo(model.dtype).eps))  # SciPy's, if we can see that
         try:
-            solver.minimise(self._look, self._point, self.epochs, smallest, self._stepped)
+            solver.minimise(self._look, self._point, self.epochs, self._stepped)
             if not self.done:  # it began where it ends, and there is no row yet
                 self._stepped(self._point)
             self.trainer.stop(solver.message)

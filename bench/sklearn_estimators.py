@@ -78,6 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sets", default=",".join(name for name, _, _ in SETS))
+    parser.add_argument("--solver", default="adam", choices=("adam", "sgd", "lbfgs"))
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     print(
@@ -90,7 +91,8 @@ def main() -> None:
             if name not in arguments.sets.split(",") or load(name) is None:
                 continue
             for dtype in ("float64", "float32"):
-                rows = [list(fits(name, kind, settings, seed, dtype)) for seed in range(arguments.seeds)]
+                given = {"solver": arguments.solver} | settings
+                rows = [list(fits(name, kind, given, seed, dtype)) for seed in range(arguments.seeds)]
                 ours, other = ([mean(row[k][i] for row in rows) for i in (0, 1)] for k in (0, 1))
                 print(
                     f"| {name} | {dtype} | {ours[0]:.4f} | {other[0]:.4f} | {ours[1]:.3f} | {other[1]:.3f} | "

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
-import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,9 +16,23 @@ import retrograd as rg
 pytest.importorskip("sklearn", minversion="1.6")
 
 import joblib
+from estimators import (
+    BINARY,
+    LABELS,
+    NUMBERS,
+    SEVERAL,
+    WEIGHTS,
+    Array,
+    Classifier,
+    Regressor,
+    X,
+    Y,
+    run,
+    same_bits,
+    same_weights,
+)
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -30,28 +41,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import compute_sample_weight
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-Array = np.ndarray
-Classifier, Regressor = rg.sklearn.MLPClassifier, rg.sklearn.MLPRegressor
-TIGHT = {"rtol": 0.0, "atol": 1e-10}
-
-DIGITS, DIGIT = load_digits(return_X_y=True)
-X, Y = DIGITS[:305] / 16.0, DIGIT[:305]  # 305: a last batch of its own size
-BINARY = Y > 4
-LABELS = (Y[:, None] > np.array([1, 4, 7])).astype(int)
-NUMBERS = np.sin(X[:, 20] * 3.0) + X[:, 30]
-SEVERAL = np.stack([NUMBERS, 2.0 * X[:, 10], X[:, 40] - 1.0], axis=1)
-WEIGHTS = np.random.default_rng(0).integers(0, 4, len(Y)).astype(float)
-
-
-def same_weights(ours: Any, other: Any, **tolerance: float) -> None:
-    for mine, yours in zip(ours.coefs_ + ours.intercepts_, other.coefs_ + other.intercepts_, strict=True):
-        np.testing.assert_allclose(mine, yours, **(tolerance or TIGHT))
-
-
-def same_bits(a: Any, b: Any) -> None:
-    assert a.model_.flat_parameters.tobytes() == b.model_.flat_parameters.tobytes()
-
 
 # ------------------------------------------------------------------------ what theirs does not take
 
@@ -439,7 +428,6 @@ def test_unfinished_training_is_said() -> None:
         ({"hidden_layer_sizes": 2.5}, "hidden_layer_sizes: expected a whole number, got 2.5"),
         ({"dropout": 1.0}, "dropout: expected less than 1.0, got 1"),
         ({"solver": "adm"}, "solver: unknown name 'adm'; did you mean 'adam'"),
-        ({"solver": "lbfgs"}, "solver='lbfgs' is not there: .* use solver='adam' or 'sgd'"),
         ({"alpha": -1.0}, "alpha: expected at least 0, got -1"),
         ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),
         ({"max_iter": 0}, "max_iter: expected at least 1, got 0"),
@@ -480,15 +468,6 @@ def test_partial_fit_refuses_other_targets() -> None:
 
 
 # --------------------------------------------------------------------------------------- the module
-
-
-def run(program: str, folder: Path, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=folder, check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **environment},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
 
 
 WITHOUT = """

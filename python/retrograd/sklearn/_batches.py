@@ -30,6 +30,13 @@ def dense(x: Any) -> Array:
     return found
 
 
+def no_outputs() -> ArgumentError:
+    return ArgumentError(
+        "callbacks: ErrorBelow looks at the outputs of every sample, which estimators do not keep; use "
+        "rg.stop.LossBelow"
+    )
+
+
 class Batches:
     """The rows of an epoch in batches, for ``Trainer.fit``.
 
@@ -67,10 +74,7 @@ class Batches:
             self._random.shuffle(places)
             self._order = self._order[places]
         if watch.collect:
-            raise ArgumentError(
-                "callbacks: ErrorBelow looks at the outputs of every sample, which estimators do not keep; "
-                "use rg.stop.LossBelow"
-            )
+            raise no_outputs()
         after = self._after(core, watch)
         total, before, bounds = _Total(), core.epoch, self._bounds()
         first = self._alike(bounds)

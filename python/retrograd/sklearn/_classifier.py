@@ -10,13 +10,14 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
-from sklearn.utils.validation import column_or_1d, validate_data
 
 from retrograd.errors import ArgumentError
 from retrograd.sklearn._estimator import BaseMLP, with_callbacks
 from retrograd.sklearn._network import Goal, classes_goal
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from numpy.typing import NDArray
 
     from retrograd._core import Array
@@ -44,13 +45,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ``"identity"``, ``"logistic"`` or any activation of :mod:`retrograd.activations`, by name or as a
         function of a node; a list has one for each hidden layer.
     solver
-        ``"adam"`` or ``"sgd"``, with scikit-learn's arithmetic. ``"lbfgs"`` is not there.
+        ``"adam"`` or ``"sgd"``, with scikit-learn's arithmetic, or ``"lbfgs"``, SciPy's L-BFGS-B: all rows at
+        once, an iteration counts as an epoch, ends where no gradient is above ``tol``. That goes without
+        dropout, batch_norm and early_stopping.
     early_stopping
         Stop where ``scoring`` has not become better by ``tol`` for ``n_iter_no_change`` epochs on the
         validation set, and go back to the best. Without ``validation_data``, validation_fraction of the rows
         are set aside.
     max_fun
-        Accepted; it belongs to ``"lbfgs"``.
+        How often ``"lbfgs"`` may compute the loss.
     loss
         ``"log_loss"``, or any loss of :mod:`retrograd.losses` by name, object or function of nodes. Cross
         entropies are taken of probabilities or logits as they should be, ``Hinge`` of scores; any other loss
@@ -128,69 +131,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         callbacks: Any = None,
         n_threads: int | None = None,
     ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.loss = loss
-        self.optimizer = optimizer
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.class_weight = class_weight
-        self.scoring = scoring
-        self.coefs_init = coefs_init
-        self.intercepts_init = intercepts_init
-        self.callbacks = callbacks
-        self.n_threads = n_threads
-
-    @with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> MLPClassifier:
-        """Train for at most ``max_iter`` epochs.
-
-        Parameters
-        ----------
-        X
-            [rows, features]: an array, a frame or a sparse matrix, which is made dense batch by batch.
-            float32 stays float32; everything else is float64.
-        y
-            [rows] of labels, or [rows, labels] of 0 and 1.
-        sample_weight
-            One weight of at least 0 for each row.
-        validation_data
-            ``(X, y)`` or ``(X, y, sample_weight)``, looked at after each epoch and never trained on.
-
-        Raises
-        ------
-        ArgumentError, ValueError
-            An argument that cannot be, or data that does not fit; numbers that would become infinite.
-        """
-        fitted: MLPClassifier = self._fit(X, y, sample_weight, validation_data, incremental=False)
-        return fitted
+        self._take(locals())
 
     @available_if(lambda estimator: estimator._check_solver())
     @with_callbacks
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None, validation_data: Any = None
-    ) -> MLPClassifier:
+    ) -> Self:
         """One epoch over these rows, with the optimizer as the last call left it.
 
         With ``early_stopping`` it takes validation_data: ``converged_`` is True where ``fit`` would have
@@ -208,14 +155,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ArgumentError, ValueError
             As ``fit``; no classes in the first call, or others than before.
         """
-        fitted: MLPClassifier = self._fit(
-            X, y, sample_weight, validation_data, incremental=True, classes=classes
-        )
-        return fitted
-
-    def predict(self, X: Any) -> Array:
-        """The class of each row, [rows]; or which labels it has, [rows, labels]."""
-        return self._answers(self._checked_outputs(X))
+        self._fit(X, y, sample_weight, validation_data, incremental=True, classes=classes)
+        return self
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any) -> Array:
@@ -243,18 +184,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return classes_goal(type(self).__name__, self.loss, len(self.classes_), self._multilabel)
 
     def _targets(self, X: Any, y: Any, reset: bool, incremental: bool, classes: Any) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        y = y.toarray() if hasattr(y, "toarray") else y
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = self._arrays(X, y, reset)
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y")
         if kind == "multiclass-multioutput":
@@ -291,13 +221,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 raise ArgumentError(f"{who}: y has {y.shape[1]} labels, expected {len(self.classes_)}")
             return
         found = unique_labels(y)
-        strange = np.setdiff1d(found, self.classes_)
-        missing = len(found) < len(self.classes_) and not reset and not incremental
-        if len(strange) or missing:
-            raise ArgumentError(
-                f"{who}: y has the classes {found}, expected {self.classes_}"
-                + (", as in the fit before (warm_start)" if not incremental else "")
+        if not (reset or incremental or np.array_equal(found, self.classes_)):
+            raise ArgumentError(  # in the words that scikit-learn's users look for
+                f"{who}: warm_start can only be used where `y` has the same classes as in the previous call "
+                f"to fit. Previously got {self.classes_}, `y` has {found}"
             )
+        if len(np.setdiff1d(found, self.classes_)):
+            raise ArgumentError(f"{who}: y has the classes {found}, expected {self.classes_}")
 
     def _codes(self, y: Array) -> NDArray[np.int64]:
         return np.searchsorted(self.classes_, y)

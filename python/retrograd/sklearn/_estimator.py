@@ -10,13 +10,14 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from retrograd._arguments import flag, integer, real, unknown
 from retrograd.data import sample_weights
 from retrograd.errors import ArgumentError, NonFiniteError
 from retrograd.sklearn._batches import EstimatorTrainer, dense
 from retrograd.sklearn._course import Best, Course, Held
+from retrograd.sklearn._lbfgs import DescentTrainer
 from retrograd.sklearn._memory import Memory
 from retrograd.sklearn._network import Hidden, Weights, coefs, intercepts, write
 from retrograd.sklearn._solver import solver_of
@@ -34,6 +35,8 @@ except ImportError:
 
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from numpy.typing import NDArray
 
     from retrograd._core import Array
@@ -84,7 +87,57 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def _stratify(self, y: Array) -> Array | None:
         return None
 
+    # ------------------------------------------------------------------------------------ the face
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Self:
+        """Train for at most ``max_iter`` epochs.
+
+        Parameters
+        ----------
+        X
+            [rows, features]: an array, a frame or a sparse matrix, which is made dense batch by batch.
+            float32 stays float32; everything else is float64.
+        y
+            A classifier's [rows] of labels, or [rows, labels] of 0 and 1; a regressor's [rows] or
+            [rows, outputs] of numbers.
+        sample_weight
+            One weight of at least 0 for each row.
+        validation_data
+            ``(X, y)`` or ``(X, y, sample_weight)``, looked at after each epoch and never trained on.
+
+        Raises
+        ------
+        ArgumentError, ValueError
+            An argument that cannot be, or data that does not fit; numbers that would become infinite.
+        """
+        self._fit(X, y, sample_weight, validation_data, incremental=False)
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """A classifier's class of each row, or its labels; a regressor's numbers: shaped as y in ``fit``."""
+        return self._answers(self._checked_outputs(X))
+
     # ------------------------------------------------------------------------------------ arguments
+
+    def _take(self, given: dict[str, Any]) -> None:
+        """The locals of ``__init__``, each as an attribute."""
+        self.__dict__.update((name, value) for name, value in given.items() if name != "self")
+
+    def _arrays(self, X: Any, y: Any, reset: bool, **kind: bool) -> tuple[Any, Array]:
+        """X and y, a single column as a row, after the checks that both kinds of estimator need."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+            **kind,
+        )
+        y = y.toarray() if hasattr(y, "toarray") else y
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _check(self) -> Hidden:
         """All arguments but the loss.
@@ -102,12 +155,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise unknown(f"{who}: {name}", getattr(self, name), known)
-        if self.solver == "lbfgs" and self.optimizer is None:
-            raise ArgumentError(
-                f"{who}: solver='lbfgs' is not there: retrograd has no whole-batch quasi-Newton method; use "
-                "solver='adam' or 'sgd', or optimizer=rg.Rprop() with batch_size=len(X), which wants whole "
-                "batches too"
-            )
         if self.batch_size != "auto":
             integer(f"{who}: batch_size", self.batch_size)
         for name in ("max_iter", "max_fun"):
@@ -125,11 +172,35 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             flag(f"{who}: {name}", getattr(self, name))
         if self.n_threads is not None:
             integer(f"{who}: n_threads", self.n_threads)
-        return Hidden(who, self.hidden_layer_sizes, self.activation, self.dropout, self.batch_norm)
+        hidden = Hidden(who, self.hidden_layer_sizes, self.activation, self.dropout, self.batch_norm)
+        if self._whole:
+            self._check_whole(hidden)
+        return hidden
+
+    @property
+    def _whole(self) -> bool:
+        """Whether all rows are taken at once."""
+        return bool(self.solver == "lbfgs" and self.optimizer is None)
+
+    def _check_whole(self, hidden: Hidden) -> None:
+        """lbfgs compares values of one function, which must be the one that predicts."""
+        reasons = {
+            "dropout": (any(hidden.dropout), "draws another network at each look"),
+            "batch_norm": (any(hidden.batch_norm), "predicts by running means, which it would not minimise"),
+            "early_stopping": (self.early_stopping, "is for solver='adam', 'sgd' and optimizer="),
+        }
+        for name, (asked, reason) in reasons.items():
+            if asked:
+                raise ArgumentError(
+                    f"{type(self).__name__}: solver='lbfgs' does not go with {name}={getattr(self, name)!r}, "
+                    f"which {reason}; use solver='adam', or leave {name} out"
+                )
 
     def _check_solver(self) -> bool:
-        if self.solver == "lbfgs" and self.optimizer is None:
-            raise AttributeError("partial_fit: solver='lbfgs' takes all data at once")
+        if self._whole:
+            raise AttributeError(
+                "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
+            )
         return True
 
     # ------------------------------------------------------------------------------------ the network
@@ -201,7 +272,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool, classes: Any = None
-    ) -> Any:
+    ) -> None:
         who = type(self).__name__
         hidden = self._check()
         metadata = {"sample_weight": sample_weight} if sample_weight is not None else {}
@@ -239,7 +310,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self._train(trainer, course, (X, targets, weight), rows, held, incremental)
         if context is not None:
             context.call_on_fit_task_end(estimator=self, **given, reconstruction_attributes=self._as_fitted)
-        return self
 
     def _weights(self, given: Any, rows: int, name: str = "sample_weight") -> NDArray[np.float64] | None:
         if given is not None and not np.asarray(given).any():
@@ -251,6 +321,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _batch_rows(self, n: int) -> int:
         """The batch size."""
+        if self._whole:
+            return n
         if self.batch_size == "auto":
             return min(200, n)
         if self.batch_size > n:
@@ -308,10 +380,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return Held(dense(X), self._encode(y), y, weights)
 
     def _trainer_for(self, goal: Goal, batch_size: int, incremental: bool) -> EstimatorTrainer:
-        """The trainer that goes on, or a new one; either is kept for ``partial_fit``."""
+        """The trainer that goes on, or a new one, kept for ``partial_fit`` unless that cannot be."""
         trainer, memory = self._trainer, self._memory
         if trainer is None or not incremental:
-            trainer = EstimatorTrainer(
+            made = DescentTrainer if self._whole else EstimatorTrainer
+            trainer = made(
                 self.model_,
                 goal,
                 solver_of(self),
@@ -324,7 +397,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             if incremental and memory is not None:
                 memory.restore(trainer)
         trainer.alpha = float(self.alpha)
-        self._trainer, self._memory = trainer, None
+        self._trainer, self._memory = None if self._whole else trainer, None
         self._optimizer = trainer.solver
         self.history_ = trainer.history
         return trainer
@@ -340,7 +413,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     ) -> None:
         X, targets, weight = data
         extra = self.callbacks if isinstance(self.callbacks, list | tuple) else [self.callbacks]
-        finished = False
+        unfinished = ""
         try:
             trainer.fit(
                 X,
@@ -352,7 +425,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 callbacks=[course, *(one for one in extra if one is not None)],
                 progress=False,
             )
-            finished = trainer.history.stop_reason.startswith("all ")
+            unfinished = trainer.solver.unfinished(trainer.history.stop_reason, self.max_iter)
+            self.converged_ |= trainer.solver.converged
         except NonFiniteError as error:
             self._diverged(course, error)
         except KeyboardInterrupt:
@@ -361,13 +435,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 "complete step stand",
                 stacklevel=5,
             )
-        if finished and not incremental:
-            warnings.warn(
-                f"{type(self).__name__}: all {self.max_iter} epochs (max_iter) are done and training has not "
-                "converged",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+        if unfinished and not incremental:
+            warnings.warn(f"{type(self).__name__}: {unfinished}", ConvergenceWarning, stacklevel=5)
         if self._best is not None and self.early_stopping and (self.converged_ or not incremental):
             self._best.restore(self.model_)
 
@@ -421,9 +490,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        trainer = state.pop("_trainer", None)
-        if trainer is not None:
-            state["_memory"], state["_trainer"] = Memory(trainer), None
+        if state.get("_trainer") is not None:
+            state["_memory"], state["_trainer"] = Memory(state["_trainer"]), None
         return state
 
     def __sklearn_tags__(self) -> Any:

@@ -8,13 +8,14 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import column_or_1d, validate_data
 
 from retrograd.errors import ArgumentError
 from retrograd.sklearn._estimator import BaseMLP, with_callbacks
 from retrograd.sklearn._network import Goal, numbers_goal
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from retrograd._core import Array
 
 
@@ -83,68 +84,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         callbacks: Any = None,
         n_threads: int | None = None,
     ) -> None:
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.optimizer = optimizer
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.scoring = scoring
-        self.coefs_init = coefs_init
-        self.intercepts_init = intercepts_init
-        self.callbacks = callbacks
-        self.n_threads = n_threads
-
-    @with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> MLPRegressor:
-        """Train for at most ``max_iter`` epochs.
-
-        Parameters
-        ----------
-        X
-            [rows, features]: an array, a frame or a sparse matrix, which is made dense batch by batch.
-            float32 stays float32; everything else is float64.
-        y
-            [rows] or [rows, outputs] of numbers.
-        sample_weight
-            One weight of at least 0 for each row.
-        validation_data
-            ``(X, y)`` or ``(X, y, sample_weight)``, looked at after each epoch and never trained on.
-
-        Raises
-        ------
-        ArgumentError, ValueError
-            An argument that cannot be, or data that does not fit; numbers that would become infinite.
-        """
-        fitted: MLPRegressor = self._fit(X, y, sample_weight, validation_data, incremental=False)
-        return fitted
+        self._take(locals())
 
     @available_if(lambda estimator: estimator._check_solver())
     @with_callbacks
-    def partial_fit(
-        self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None
-    ) -> MLPRegressor:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Self:
         """One epoch over these rows, with the optimizer as the last call left it.
 
         With ``early_stopping`` it takes validation_data: ``converged_`` is True where ``fit`` would have
@@ -155,12 +99,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ArgumentError, ValueError
             As ``fit``.
         """
-        fitted: MLPRegressor = self._fit(X, y, sample_weight, validation_data, incremental=True)
-        return fitted
-
-    def predict(self, X: Any) -> Array:
-        """The numbers of each row, [rows] or [rows, outputs]."""
-        return self._answers(self._checked_outputs(X))
+        self._fit(X, y, sample_weight, validation_data, incremental=True)
+        return self
 
     # ------------------------------------------------------------------------------------ its own parts
 
@@ -168,19 +108,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return numbers_goal(type(self).__name__, self.loss, self._columns)
 
     def _targets(self, X: Any, y: Any, reset: bool, incremental: bool, classes: Any) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            y_numeric=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        y = y.toarray() if hasattr(y, "toarray") else y
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = self._arrays(X, y, reset, y_numeric=True)
         columns = 1 if y.ndim == 1 else y.shape[1]
         if reset:
             self._columns = columns

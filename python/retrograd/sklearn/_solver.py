@@ -27,9 +27,12 @@ class Solver:
         The present one.
     first_iteration
         What the trainer counts from.
+    converged
+        Whether it has found by itself that nothing is left to do.
     """
 
     first_iteration = 0
+    converged = False
 
     def __init__(self, optimizer: optim.Optimizer) -> None:
         self.optimizer = optimizer
@@ -49,6 +52,12 @@ class Solver:
         """Whether to stop, where nothing has become better for too long."""
         show(f"{message}: done")
         return True
+
+    def unfinished(self, reason: str, epochs: int) -> str:
+        """What to warn of after a fit of so many epochs that ended for this reason, if anything."""
+        if not reason.startswith("all "):
+            return ""
+        return f"all {epochs} epochs (max_iter) are done and training has not converged"
 
 
 class SGD(Solver):
@@ -114,6 +123,10 @@ def solver_of(estimator: Any) -> Solver:
     """What an estimator's arguments ask for; they have been checked."""
     if estimator.optimizer is not None:
         return Solver(optim.resolve(type(estimator).__name__, estimator.optimizer))
+    if estimator.solver == "lbfgs":
+        from retrograd.sklearn._lbfgs import LBFGS
+
+        return LBFGS(float(estimator.tol), int(estimator.max_fun))
     if estimator.solver == "sgd":
         return SGD(
             estimator.learning_rate,

@@ -14,6 +14,8 @@ import griffe
 
 ROLE = re.compile(r":(?:class|func|mod|meth|attr|data):`~?([\w.]+)`")
 SESSION = re.compile(r"^(?:>>> .*\n?(?:\.\.\. .*\n?)*)+", re.MULTILINE)
+PARAMETERS = re.compile(r"(?<=^Parameters\n----------\n).*?(?=^\w.*\n---|\Z)", re.MULTILINE | re.DOTALL)
+SHARED = re.compile(r"^(\w+(?:, +\w+)+)\n((?: +\S.*\n?|\n)+)", re.MULTILINE)
 TABLE = re.compile(r"^=+ +=+\n(.*?)^=+ +=+$", re.MULTILINE | re.DOTALL)
 
 
@@ -34,6 +36,7 @@ def below(part: Any) -> Any:
 
 def markdown(text: str) -> str:
     text = ROLE.sub(lambda match: f"`{match[1].removeprefix('retrograd.')}`", text)
+    text = PARAMETERS.sub(lambda match: SHARED.sub(one_each, match[0]), text)
     text = SESSION.sub(lambda match: fenced(match[0]), text)
     text = TABLE.sub(lambda match: table(match[1]), text)
     return re.sub(r"::$", ":", text, flags=re.MULTILINE)
@@ -41,6 +44,11 @@ def markdown(text: str) -> str:
 
 def fenced(session: str) -> str:
     return "```python\n" + re.sub(r"^(>>>|\.\.\.) ", "", session, flags=re.MULTILINE).rstrip() + "\n```\n"
+
+
+def one_each(shared: re.Match[str]) -> str:
+    """Of ``a, b`` with one description: each with its own type and default."""
+    return "".join(f"{name}\n{shared[2].rstrip()}\n" for name in re.split(", +", shared[1])) + "\n"
 
 
 def table(rows: str) -> str:

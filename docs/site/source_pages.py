@@ -1,8 +1,8 @@
-"""Files outside of docs/ that the pages point to, as pages of the site: links lead to the text of this version.
+"""Files outside of docs/ that pages point to, as pages of the site: links lead to the text of this version.
 
-A page links to ``../cpp/src/plan/plan.cpp``, which works where the repository is browsed. Here that file becomes
-the page ``source/cpp/src/plan/plan.cpp`` and the link is turned there. A folder becomes the list of its files. A
-Markdown file stays one, with its own links followed in the same way.
+A page links to ``../cpp/src/plan/plan.cpp``, which works where the repository is browsed. Here that file
+becomes the page ``source/cpp/src/plan/plan.cpp`` and the link is turned there. A folder becomes the list of
+its files. A Markdown file stays one, with its own links followed in the same way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = "source/"
-LANGUAGES = {".cpp": "cpp", ".hpp": "cpp", ".c": "c", ".h": "c", ".py": "python", ".toml": "toml", ".sh": "sh"}
+LANGUAGES = {
+    ".cpp": "cpp",
+    ".hpp": "cpp",
+    ".c": "c",
+    ".h": "c",
+    ".py": "python",
+    ".toml": "toml",
+    ".sh": "sh",
+}
 # A fenced block, or a link; the first is passed over.
 LINK = re.compile(r"^```.*?^```$|\]\(([^)\s]+)\)", re.MULTILINE | re.DOTALL)
 

@@ -238,7 +238,7 @@ def test_the_two_commands_of_the_readme() -> None:
 def nav() -> list[str]:
     """The pages that mkdocs.yml lists."""
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    return re.findall(r"^ *- (?:[^:]+: )?(\S+\.md)$", text[text.index("\nnav:") :], re.MULTILINE)
+    return re.findall(r"^ *- (?:[^:\n]+: )?(\S+\.md)$", text[text.index("\nnav:") :], re.MULTILINE)
 
 
 def test_every_page_is_in_the_navigation_once() -> None:

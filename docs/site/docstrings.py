@@ -1,7 +1,7 @@
 """The docstrings as the site shows them, and the functions that are made of a list.
 
-They are written for ``help()``: roles such as ``:class:`Node```, lines that begin with ``>>>``, tables between
-lines of ``=``, one description for several parameters. Here these become what Markdown has for them.
+They are written for ``help()``: roles such as ``:class:`Node```, lines that begin with ``>>>``, tables
+between lines of ``=``, one description for several parameters. Here these become what Markdown has for them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def table(rows: str) -> str:
 
 
 def add_activations(package: griffe.Module) -> None:
-    """``activations.py`` makes a function of each line of its list, which is not seen by reading the source."""
+    """``activations.py`` makes a function of each line of its list, which reading alone does not see."""
     activations, ops = package["activations"], package["ops"]
     for name, formula in ast.literal_eval(str(activations["ACTIVATIONS"].value)).items():
         if name in ops.members:

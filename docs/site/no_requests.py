@@ -1,4 +1,4 @@
-"""A page of the site loads nothing from another address; one that would is a warning, which ends a strict build."""
+"""A page of the site loads nothing from another address: a warning, which ends a strict build."""
 
 from __future__ import annotations
 

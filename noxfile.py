@@ -20,7 +20,8 @@ PROGRAMS = ["base", "kernels", "ops", "train", "io", "checkpoint", "vector_math"
 # __init__ of its own; records are written as plain attributes; operators are made in graph.py.
 STUB_EXCEPTIONS = r"""
 retrograd\._core\.(Array|Attribute|Attributes|LossSpec)
-retrograd\._core\.(EpochResult|Evaluation|LayerInfo|Layer|Model32|Model64|Node|Trainer32|Trainer64|WeightedLoss)
+retrograd\._core\.(EpochResult|LayerInfo|Layer|Model32|Model64|Node|Trainer32|Trainer64)
+retrograd\._core\.(Evaluation|WeightedLoss)
 retrograd\._core\.(EpochResult|LayerInfo)\.\w+
 retrograd\._core\.WeightedLoss\.__init__
 retrograd\._core\.Node\.__(init|bool|array_ufunc|getitem|repr|neg|pos|abs|[lg][te])__

@@ -1,4 +1,5 @@
-"""The documents are run: every ```python block, and what it prints where a ```text block follows it.
+"""The documents are run: every ```python block, every `retrograd` command of a ```sh block, and what they
+print where a ```text block follows.
 
 The blocks of a file share their names and run from top to bottom in an empty folder, warnings as errors.
 """
@@ -9,18 +10,33 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+import retrograd as rg
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "examples/README.md")
 DOCUMENTS = sorted([*(ROOT / page for page in PAGES), *(ROOT / "docs").glob("**/*.md")])
-NEEDS = {"docs/sklearn.md": "sklearn"}  # pages whose code takes a package that the test extra has not
+# Pages whose code takes a package that may not be there.
+NEEDS = {"docs/sklearn.md": "sklearn", "docs/how-to/frames.md": "pandas"}
+# Commands that are not run. No ```python block is left out.
+NOT_RUN = {
+    "pip install . && retrograd train": "it installs the package: .ci/run runs it",
+    'pip install "retrograd[play]" && retrograd play': "it serves a page until it is stopped",
+}
+NOT_OURS = {  # programs whose commands are not run
+    "pip": "it would change what the tests run in",
+    "pre-commit": "it changes the repository's hooks",
+    "python": "it makes an environment",
+}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -38,15 +54,42 @@ def blocks(path: Path) -> list[tuple[int, str, str, str]]:
     return found
 
 
-def with_python(path: Path) -> bool:
-    return any(language == "python" for _, language, _, _ in blocks(path))
+def commands(content: str) -> list[str]:
+    """The lines of a ```sh block, those that end with a backslash joined to the next."""
+    return [line.strip() for line in content.replace("\\\n", " ").splitlines() if line.strip()]
 
 
-@pytest.mark.parametrize("path", [p for p in DOCUMENTS if with_python(p)], ids=name_of)
+def is_run(path: Path) -> bool:
+    return any(
+        language == "python" or (language == "sh" and any(map(is_ours, commands(content))))
+        for _, language, content, _ in blocks(path)
+    )
+
+
+def is_ours(command: str) -> bool:
+    return command.startswith("retrograd ") and command not in NOT_RUN
+
+
+def table_of_flats() -> None:
+    """What docs/command-line.md takes for granted: a table to train on, and a model of flowers."""
+    rows = [f"{area},{('yes', 'no')[area % 2]},{3 * area}" for area in range(20, 100)]
+    Path("flats.csv").write_text("\n".join(["area,lift,price", *rows]))
+    Path("new.csv").write_text("area,lift,petal\n55,yes,1.0\n60,no,5.0\n")
+    flowers = [f"{size / 10},{'rose' if size < 30 else 'iris'}" for size in range(60)]
+    Path("flowers.csv").write_text("\n".join(["petal,kind", *flowers]))
+    rg.cli.main(["train", "flowers.csv", "--target", "kind", "--out", "flowers.safetensors", "--quiet"])
+
+
+BEFORE = {"docs/command-line.md": table_of_flats}  # what a page's commands find in their folder
+
+
+@pytest.mark.parametrize("path", [p for p in DOCUMENTS if is_run(p)], ids=name_of)
 def test_code_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name_of(path) in NEEDS:
         pytest.importorskip(NEEDS[name_of(path)])
     monkeypatch.chdir(tmp_path)
+    if name_of(path) in BEFORE:
+        BEFORE[name_of(path)]()
     names: dict[str, object] = {"__name__": "__main__"}
     printed: str | None = None
     for line, language, content, between in blocks(path):
@@ -56,11 +99,36 @@ def test_code_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             with contextlib.redirect_stdout(io.StringIO()) as output:
                 exec(compiled, names)
             printed = output.getvalue()
+        elif language == "sh":
+            with contextlib.redirect_stdout(io.StringIO()) as output:
+                for command in filter(is_ours, commands(content)):
+                    assert rg.cli.main(shlex.split(command)[1:]) == 0, f"{name_of(path)}:{line}"
+            printed = output.getvalue() or None
         elif language == "text" and printed is not None and not between.strip():
             found = [row.rstrip() for row in printed.strip().splitlines()]
             assert found == [row.rstrip() for row in content.strip().splitlines()], f"{name_of(path)}:{line}"
         else:
             printed = None
+
+
+def test_what_is_not_run_has_a_reason() -> None:
+    met = set()
+    for path in DOCUMENTS:
+        for line, language, content, _ in blocks(path):
+            for command in commands(content) if language == "sh" else ():
+                program = re.split(r"[\s:]", command)[0]
+                assert is_ours(command) or command in NOT_RUN or program in NOT_OURS, (
+                    f"{name_of(path)}:{line}: {command!r} is not run, and nothing says why"
+                )
+                met.add(command)
+    assert met >= set(NOT_RUN), "a command that is left out stands nowhere"
+
+
+def test_every_block_begins_a_line() -> None:
+    """A block that is set in would not be found, and not be run."""
+    for path in DOCUMENTS:
+        found = re.findall(r"^[ >]+(?:```|~~~).*$|^~~~.*$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert not found, f"{name_of(path)}: {found}"
 
 
 def test_cpp_compiles(tmp_path: Path) -> None:
@@ -157,3 +225,73 @@ def test_the_two_commands_of_the_readme() -> None:
     assert '".[test]"' not in text, "the runner takes the commands from README.md"
     if os.name != "nt":
         assert runner.stat().st_mode & stat.S_IXUSR
+
+
+# ------------------------------------------------------------------------------------------------ the site
+
+
+def nav() -> list[str]:
+    """The pages that mkdocs.yml lists."""
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    return re.findall(r"^ *- (?:[^:\n]+: )?(\S+\.md)$", text[text.index("\nnav:") :], re.MULTILINE)
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    pages = sorted(path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").glob("**/*.md"))
+    assert sorted(page for page in nav() if not page.startswith("source/")) == pages
+    for page in nav():
+        if page.startswith("source/"):  # made of a file outside of docs/, see docs/site/source_pages.py
+            assert (ROOT / page.removeprefix("source/")).exists()
+
+
+def directives() -> list[str]:
+    """What the pages of the reference show, in their order."""
+    pages = sorted((ROOT / "docs" / "reference").glob("*.md"))
+    return [
+        name for page in pages for name in re.findall(r"^::: (\S+)$", page.read_text("utf-8"), re.MULTILINE)
+    ]
+
+
+def found(name: str) -> object:
+    """The object of a dotted name; the longest part of it that can be imported is a module."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        return import_module(name)
+    except ModuleNotFoundError:
+        return getattr(found(module), attribute)
+
+
+def public_names() -> Iterator[tuple[str, str]]:
+    """Module and name of all that is public."""
+    for name in rg.__all__:
+        yield "retrograd", name
+        member = getattr(rg, name)
+        if isinstance(member, ModuleType):
+            yield from ((member.__name__, inner) for inner in member.__all__)
+
+
+def test_the_reference_has_every_public_name() -> None:
+    """Under any of the names it has: rg.Dense is rg.layers.Dense."""
+    shown = set(directives())
+    # estimators are known by their names alone: scikit-learn need not be there
+    things = {id(found(name)) for name in shown if not name.startswith("retrograd.sklearn.")}
+    missing = [
+        f"{module}.{name}"
+        for module, name in public_names()
+        if f"{module}.{name}" not in shown
+        and name != "__version__"
+        and (module == "retrograd.sklearn" or id(getattr(import_module(module), name)) not in things)
+    ]
+    assert not missing, f"docs/reference shows {missing} nowhere"
+
+
+def test_the_reference_shows_what_there_is_once() -> None:
+    names = directives()
+    assert len(names) == len(set(names))
+    seen: dict[int, str] = {}
+    for name in names:
+        if name.startswith("retrograd.sklearn."):
+            pytest.importorskip("sklearn")
+        thing = found(name)
+        assert thing.__doc__, name
+        assert seen.setdefault(id(thing), name) == name, f"{name} is shown as {seen[id(thing)]} too"

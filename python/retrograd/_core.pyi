@@ -218,8 +218,10 @@ LossSpec: TypeAlias = list[tuple[str, Attributes]] | Callable[[list[Node], list[
 class WeightedLoss:
     """sum w_i L_i and sum w_i over some samples, without penalty."""
 
-    sum: float
-    weight: float
+    @property
+    def sum(self) -> float: ...
+    @property
+    def weight(self) -> float: ...
     @property
     def mean(self) -> float: ...
 

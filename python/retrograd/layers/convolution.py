@@ -117,6 +117,7 @@ class Conv2D(_Convolution):
     [batch, height, width, channels] -> [batch, oh, ow, filters] with
     oh = floor((height + 2 padding - dilation (kh - 1) - 1) / stride) + 1; W is [filters, kh, kw,
     channels / groups], b is [filters]. PyTorch's W is ``weight.transpose(0, 3, 1, 2)``.
+    LeCun et al., 1989; dilation: Yu and Koltun, 2016.
 
     Parameters
     ----------
@@ -148,8 +149,6 @@ class Conv2D(_Convolution):
     ShapeError
         When called: an input of another rank, groups that do not divide its channels, a kernel larger than
         the padded image.
-
-    LeCun et al., 1989; dilation: Yu and Koltun, 2016.
     """
 
     kind = "conv2d"
@@ -204,7 +203,8 @@ class ConvTranspose2D(_Convolution):
     [batch, height, width, channels] -> [batch, oh, ow, filters] with
     oh = (height - 1) stride - 2 padding + dilation (kh - 1) + output_padding + 1. W is [channels, kh, kw,
     filters / groups], the weight of the convolution that leads back; PyTorch's is
-    ``weight.transpose(0, 3, 1, 2)``.
+    ``weight.transpose(0, 3, 1, 2)``. Zeiler et al., 2010. Arguments that are not listed are those of
+    :class:`Conv2D`.
 
     Parameters
     ----------
@@ -214,16 +214,12 @@ class ConvTranspose2D(_Convolution):
         Rows and columns more at the bottom and at the right, fewer than stride or dilation: several images
         have a convolution of one size, and this says which is meant.
 
-    All others are those of :class:`Conv2D`.
-
     Raises
     ------
     ArgumentError
         As Conv2D; output_padding that is not below stride or dilation.
     ShapeError
         As Conv2D; a padding that leaves nothing of the result.
-
-    Zeiler et al., 2010.
     """
 
     kind = "conv_transpose2d"

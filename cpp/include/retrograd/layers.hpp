@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,8 @@ class Layer {
     explicit Layer(std::string kind, Attributes config = {}, std::string name = "", Function activation = {},
                    std::map<std::string, Initial> initial = {});
 
-    // The first call makes the parameters, later calls share them. Throws ShapeError, ArgumentError or
-    // GraphError.
+    // The first call makes the parameters, later calls share them; calls from several threads wait for each
+    // other. Throws ShapeError, ArgumentError or GraphError.
     Node operator()(const std::vector<Node>& inputs);
 
     [[nodiscard]] const std::string& kind() const { return tag_->kind; }
@@ -37,6 +38,7 @@ class Layer {
     std::map<std::string, Initial> initial_;
     std::map<std::string, Node> parameters_;  // by role
     int calls_ = 0;
+    std::unique_ptr<std::recursive_mutex> calling_ = std::make_unique<std::recursive_mutex>();
 };
 
 [[nodiscard]] std::vector<std::string> layer_kinds();

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,6 +33,18 @@ class ModelUse {
 
   private:
     std::atomic<int> state_{0};
+};
+
+// Reads for as long as it lives.
+class Reading {
+  public:
+    explicit Reading(ModelUse& use) : use_(use) { use_.begin_reading(); }
+    ~Reading() { use_.end_reading(); }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+
+  private:
+    ModelUse& use_;
 };
 
 template <class T>
@@ -66,9 +79,9 @@ class Model {
     [[nodiscard]] std::span<TouchedRows> touched_rows() const;
     void review_touched_rows() const;
 
-    [[nodiscard]] const std::vector<bool>& frozen() const { return frozen_; }  // per node of the graph
+    [[nodiscard]] std::vector<bool> frozen() const;  // per node of the graph
     void set_frozen(std::string_view parameter, bool frozen);
-    [[nodiscard]] std::uint64_t frozen_version() const { return frozen_version_; }
+    [[nodiscard]] std::uint64_t frozen_version() const { return frozen_version_.load(); }
 
     // Rows that a prediction computes at once where nothing else is asked for.
     static constexpr std::int64_t default_batch = 256;
@@ -90,6 +103,9 @@ class Model {
 
     std::map<std::string, std::string> metadata;  // strings that are saved with the model
 
+    // Where several threads save or read metadata, each holds this meanwhile.
+    [[nodiscard]] std::mutex& saving() const { return saving_; }
+
   private:
     struct Pool;
 
@@ -99,7 +115,8 @@ class Model {
     std::vector<int> inputs_, outputs_;
     std::shared_ptr<ModelBuffers<T>> buffers_;
     std::vector<bool> frozen_;
-    std::uint64_t frozen_version_ = 0;
+    std::atomic<std::uint64_t> frozen_version_{0};
+    mutable std::mutex freezing_, saving_;
     std::shared_ptr<const Plan> inference_;
     bool few_ = false;  // one input of finite real numbers and one output: what predict_few can do
     std::unique_ptr<Pool> pool_;

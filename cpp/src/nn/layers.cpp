@@ -60,6 +60,7 @@ Layer::Layer(std::string kind, Attributes config, std::string name, Function act
 Node Layer::operator()(const std::vector<Node>& inputs) {
     for (const Builder& builder : builders) {
         if (kind() != builder.kind) continue;
+        const std::lock_guard lock(*calling_);
         LayerCall call(*this, inputs);
         try {
             Node result = builder.build(call);

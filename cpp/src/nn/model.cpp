@@ -49,17 +49,6 @@ struct Model<T>::Pool {
 
 namespace {
 
-class Reading {
-  public:
-    explicit Reading(ModelUse& use) : use_(use) { use_.begin_reading(); }
-    ~Reading() { use_.end_reading(); }
-    Reading(const Reading&) = delete;
-    Reading& operator=(const Reading&) = delete;
-
-  private:
-    ModelUse& use_;
-};
-
 // The kernel's name for an element type that a batch is read from at once; source_count for another.
 int source_of(ElementType type) {
     switch (type) {
@@ -152,9 +141,11 @@ std::unique_ptr<Model<U>> Model<T>::copy_as() const {
     convert(parameters(), copy->parameters());
     convert(own_gradients(), copy->own_gradients());
     convert(constants(), copy->constants());
+    const std::vector<bool> frozen = this->frozen();
     for (int id = 0; id < graph_->size(); ++id) {
-        if (frozen_[static_cast<std::size_t>(id)]) copy->set_frozen((*graph_)[id].name, true);
+        if (frozen[static_cast<std::size_t>(id)]) copy->set_frozen((*graph_)[id].name, true);
     }
+    const std::lock_guard lock(saving_);
     copy->metadata = metadata;
     return copy;
 }
@@ -191,6 +182,12 @@ std::shared_ptr<const void> Model<T>::owner() const {
 }
 
 template <class T>
+std::vector<bool> Model<T>::frozen() const {
+    const std::lock_guard lock(freezing_);
+    return frozen_;
+}
+
+template <class T>
 void Model<T>::set_frozen(std::string_view parameter, bool frozen) {
     const int id = graph_->find(parameter);
     const bool known =
@@ -199,6 +196,7 @@ void Model<T>::set_frozen(std::string_view parameter, bool frozen) {
     if (!known) {
         throw ArgumentError("freeze: no parameter is named '" + std::string(parameter) + "'");
     }
+    const std::lock_guard lock(freezing_);
     frozen_[static_cast<std::size_t>(id)] = frozen;
     ++frozen_version_;
 }

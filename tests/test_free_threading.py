@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import sysconfig
 import threading
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -20,7 +16,6 @@ from networks import parameter_bytes
 R = TypeVar("R")
 
 THREADS = 6
-FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
 @pytest.fixture(autouse=True)
@@ -63,22 +58,6 @@ def trained(seed: int) -> bytes:
     trainer.evaluate(x, y)
     trainer.gradients(x[:20], y[:20])
     return parameter_bytes(net) + net.predict(x).tobytes() + net.to_bytes()
-
-
-def test_the_module_needs_no_gil() -> None:
-    if not FREE_THREADED:
-        pytest.skip("this Python has a GIL, and cannot be without it")
-    code = "import sys, retrograd; print(sys._is_gil_enabled())"
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=60.0,
-        check=False,
-        env=environment,
-    )
-    assert (result.returncode, result.stdout.strip(), result.stderr) == (0, "False", "")
 
 
 def test_networks_are_made_trained_and_saved_side_by_side() -> None:
@@ -214,13 +193,13 @@ def test_graphs_of_one_expression_run_side_by_side() -> None:
         assert together(run) == alone
 
 
-def attempts(call: Callable[[], R], times: int, outcomes: Counter[str], results: set[R]) -> None:
+def attempts(call: Callable[[], R], times: int, outcomes: list[str], results: set[R]) -> None:
     for _ in range(times):
         try:
             results.add(call())
-            outcomes["done"] += 1
+            outcomes.append("done")
         except (rg.StateError, rg.ShapeError):  # or the seed is of the batch before
-            outcomes["refused"] += 1
+            outcomes.append("refused")
 
 
 def test_one_graph_is_run_by_one_thread_at_a_time() -> None:
@@ -233,7 +212,7 @@ def test_one_graph_is_run_by_one_thread_at_a_time() -> None:
         values.add(graph.forward({x: batch}).tobytes())
         graph.backward(np.ones(len(batch)))
         gradients.add(graph.gradient(w).tobytes())
-    outcomes: Counter[str] = Counter()
+    outcomes: list[str] = []
     seen: set[bytes] = set()
     seen_gradients: set[bytes] = set()
     shapes: set[tuple[int, ...]] = set()
@@ -249,7 +228,7 @@ def test_one_graph_is_run_by_one_thread_at_a_time() -> None:
             attempts(lambda: graph.gradient(w).tobytes(), 120, outcomes, seen_gradients)
 
     together(use)
-    assert outcomes["done"] > 0
+    assert "done" in outcomes
     assert seen <= values
     assert shapes <= {(3, 40), (5, 40)}
     assert seen_gradients <= gradients
@@ -267,21 +246,20 @@ def test_the_core_refuses_two_runs_of_one_evaluation() -> None:
         h = rg.ops.tanh(h @ w)
     evaluation = _core.Evaluation(rg.ops.mean(h))
     fed = [(evaluation.nodes.index(x), np.ones((400, 300)))]
-    outcomes: Counter[str] = Counter()
+    outcomes: list[str] = []
     texts: set[str] = set()
 
     def use(_: int) -> None:
         for _ in range(8):
             try:
                 evaluation.forward(fed)
-                outcomes["done"] += 1
+                outcomes.append("done")
             except rg.StateError as refusal:
-                outcomes["refused"] += 1
+                outcomes.append("refused")
                 texts.add(str(refusal))
 
     together(use, 4)
-    assert outcomes["done"] > 0
-    assert outcomes["refused"] > 0
+    assert set(outcomes) == {"done", "refused"}
     text = "this graph is in use in another thread; wait for that, or give each thread a graph of its own"
     assert texts == {f"forward: {text}"}
 
@@ -323,7 +301,7 @@ def test_one_network_is_used_in_every_way_at_once() -> None:
     x, y = data()
     net = network()
     trainers = [rg.Trainer(net, loss="cross_entropy", optimizer=rg.SGD(0.01)) for _ in range(2)]
-    outcomes: Counter[str] = Counter()
+    outcomes: list[str] = []
     calls: list[Callable[[], Any]] = [
         lambda: trainers[0].fit(x, y, epochs=1, batch_size=32, progress=False) and None,
         lambda: trainers[1].step(x, y),
@@ -333,8 +311,8 @@ def test_one_network_is_used_in_every_way_at_once() -> None:
         lambda: len(net.to_bytes()),
     ]
     together(lambda number: attempts(calls[number], 40, outcomes, set()))
-    assert outcomes["done"] + outcomes["refused"] == 40 * len(calls)
-    assert outcomes["done"] > 0
+    assert len(outcomes) == 40 * len(calls)
+    assert "done" in outcomes
     for call in calls:
         call()  # free again
     assert all(np.isfinite(value).all() for value in net.parameters.values())

@@ -63,10 +63,11 @@ double Trainer<T>::forward(const Batch& batch) {
         if (!bad.any()) workspace.forward(member);
     });
     if (bad.any()) throw_bad_row<T>(feeds.feeds(), rows, bad);
-    s.last_loss = static_cast<double>(workspace.loss());
-    if (!std::isfinite(s.last_loss)) s.throw_non_finite(batch, feeds, rows, "forward");
+    const auto loss = static_cast<double>(workspace.loss());
+    s.last_loss = loss;
+    if (!std::isfinite(loss)) s.throw_non_finite(batch, feeds, rows, "forward");
     s.phase = Phase::forward;
-    return s.last_loss;
+    return loss;
 }
 
 template <class T>

@@ -1,8 +1,8 @@
 // An expression run for the sake of its numbers: no model, no loss, no batch needed, and every value and
 // every gradient stays readable.
 //
-// Its numbers belong to one run at a time: while a thread runs it, every other call that would touch them throws
-// StateError. Many threads may read.
+// Its numbers belong to one run at a time: while a thread runs it, every other call that would touch them
+// throws StateError. Many threads may read.
 #pragma once
 
 #include <cstdint>

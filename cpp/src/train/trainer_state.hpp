@@ -40,8 +40,8 @@ class Shown {
     std::atomic<N> number_;
 };
 
-// The learning rate. Any thread may set or ask for it; a training call takes what was set between two steps, so
-// that all members of a team compute with one rate.
+// The learning rate. Any thread may set or ask for it; a training call takes what was set between two steps,
+// so that all members of a team compute with one rate.
 class Pace {
   public:
     explicit Pace(const Schedule& schedule) : present_(schedule), newest_(schedule), taken_(schedule) {}

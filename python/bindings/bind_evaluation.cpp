@@ -7,17 +7,17 @@ namespace {
 
 using Double = Evaluation<double>;
 
-std::vector<std::int64_t> shape_of(const Double& evaluation, int id) {
+// A node's numbers as an array; None where there are none. How many samples there are is counted in them, for
+// another thread may run the graph meanwhile.
+py::object array_of(const Double& evaluation, int id, std::vector<double> numbers) {
+    if (numbers.empty()) return py::none();
     const Shape& shape = evaluation.graph()[id].shape;
     std::vector<std::int64_t> dims = shape.dims;
-    if (shape.batched) dims.insert(dims.begin(), evaluation.batch());
-    return dims;
-}
-
-// A copy, so that it stays what it is when the graph runs again; None where there are no numbers.
-py::object copy_of(const Double& evaluation, int id, std::span<const double> numbers) {
-    if (numbers.empty()) return py::none();
-    return array_out(std::vector<double>(numbers.begin(), numbers.end()), shape_of(evaluation, id));
+    if (shape.batched) {
+        const std::int64_t samples = static_cast<std::int64_t>(numbers.size()) / Shape{dims, false}.size();
+        dims.insert(dims.begin(), samples);
+    }
+    return array_out(std::move(numbers), std::move(dims));
 }
 
 }  // namespace
@@ -47,18 +47,23 @@ void bind_evaluation(py::module_& m) {
                 std::vector<std::pair<int, ArrayView>> arrays;
                 for (const auto& [id, array] : fed)
                     arrays.emplace_back(id, view_of(array, e.graph()[id].name));
+                const py::gil_scoped_release release;
                 e.forward(arrays);
             },
             py::arg("fed"))
         .def(
             "backward",
             [](Double& e, const py::array_t<double, py::array::c_style>& seed) {
-                e.backward({seed.data(), static_cast<std::size_t>(seed.size())});
+                const std::span numbers(seed.data(), static_cast<std::size_t>(seed.size()));
+                const py::gil_scoped_release release;
+                e.backward(numbers);
             },
             py::arg("seed"))
         .def(
-            "value", [](Double& e, int id) { return copy_of(e, id, e.value(id)); }, py::arg("id"))
-        .def("gradient", [](Double& e, int id) { return copy_of(e, id, e.gradient(id)); }, py::arg("id"));
+            "value", [](const Double& e, int id) { return array_of(e, id, e.value(id)); }, py::arg("id"))
+        .def(
+            "gradient", [](const Double& e, int id) { return array_of(e, id, e.gradient(id)); },
+            py::arg("id"));
 }
 
 }  // namespace retrograd::bindings

@@ -103,7 +103,11 @@ void bind_graph(py::module_& m) {
              py::arg("kind"), py::arg("config"), py::arg("name") = "", py::arg("activation") = py::none(),
              py::arg("initial") = py::none())
         .def(
-            "__call__", [](Layer& layer, const std::vector<Node>& inputs) { return layer(inputs); },
+            "__call__",
+            [](Layer& layer, const std::vector<Node>& inputs) {
+                const py::gil_scoped_release release;  // an activation of Python's takes it back
+                return layer(inputs);
+            },
             py::arg("inputs"))
         .def_property_readonly("kind", &Layer::kind)
         .def_property_readonly("name", &Layer::name)

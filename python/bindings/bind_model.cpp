@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <set>
 
 #include <retrograd/error.hpp>
@@ -198,9 +199,9 @@ void bind_model_of(py::module_& m, const char* name) {
         .def("frozen",
              [](const M& model) {
                  std::vector<std::string> names;
+                 const std::vector<bool> frozen = model.frozen();
                  for (int id = 0; id < model.graph()->size(); ++id) {
-                     if (model.frozen()[static_cast<std::size_t>(id)])
-                         names.push_back((*model.graph())[id].name);
+                     if (frozen[static_cast<std::size_t>(id)]) names.push_back((*model.graph())[id].name);
                  }
                  return names;
              })
@@ -217,20 +218,31 @@ void bind_model_of(py::module_& m, const char* name) {
         .def(
             "to_bytes",
             [](M& model, const std::map<std::string, std::string>& metadata) {
-                model.metadata() = metadata;
-                const std::vector<std::byte> bytes = to_bytes(model);
+                std::vector<std::byte> bytes;
+                {
+                    const py::gil_scoped_release release;
+                    const std::lock_guard lock(model.saving());
+                    model.metadata() = metadata;
+                    bytes = to_bytes(model);
+                }
                 return py::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size());
             },
             py::arg("metadata"))
         .def(
             "save",
             [](M& model, const std::string& path, const std::map<std::string, std::string>& metadata) {
-                model.metadata() = metadata;
                 const py::gil_scoped_release release;
+                const std::lock_guard lock(model.saving());
+                model.metadata() = metadata;
                 save(model, std::filesystem::path(std::u8string(path.begin(), path.end())));
             },
             py::arg("path"), py::arg("metadata"))
-        .def_property_readonly("metadata", [](const M& model) { return model.metadata(); })
+        .def_property_readonly("metadata",
+                               [](const M& model) {
+                                   const py::gil_scoped_release release;
+                                   const std::lock_guard lock(model.saving());
+                                   return model.metadata();
+                               })
         .def(
             "memory",
             [](const M& model, std::int64_t batch) {

@@ -28,11 +28,16 @@ constexpr std::int64_t unnoticed_work =
     200'000;  // multiply-adds, about 20 us: shorter than to hand on the GIL
 constexpr std::size_t most_axes = 8;
 
+// What every call needs; set when the module is made and never changed, so that threads can read it.
+template <class T>
+PyObject* model_type = nullptr;
+PyObject* core_name = nullptr;
+PyObject* out_name = nullptr;
+
 // The C++ model within a Model of Python; null where it is none of this type.
 template <class T>
 Model<T>* core_of(PyObject* object) {
-    static PyObject* const type = py::type::of<Model<T>>().release().ptr();
-    if (reinterpret_cast<PyObject*>(Py_TYPE(object)) != type) return nullptr;
+    if (reinterpret_cast<PyObject*>(Py_TYPE(object)) != model_type<T>) return nullptr;
     return static_cast<Model<T>*>(
         reinterpret_cast<py::detail::instance*>(object)->get_value_and_holder().value_ptr());
 }
@@ -126,10 +131,7 @@ struct DirectPredict {
 
 DirectPredict* self_of(PyObject* self) { return reinterpret_cast<DirectPredict*>(self); }
 
-PyObject* interned(const char* text) { return PyUnicode_InternFromString(text); }
-
 PyObject* predict(PyObject* model, PyObject* x, PyObject* out) {
-    static PyObject* const core_name = interned("_core");
     const auto core = py::reinterpret_steal<py::object>(PyObject_GetAttr(model, core_name));
     if (!core) return nullptr;
     if (auto* single = core_of<float>(core.ptr())) return predict_few(*single, x, out);
@@ -138,7 +140,6 @@ PyObject* predict(PyObject* model, PyObject* x, PyObject* out) {
 }
 
 PyObject* call(PyObject* self, PyObject* const* arguments, std::size_t counts, PyObject* names) {
-    static PyObject* const out_name = interned("out");
     const Py_ssize_t named = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
     const bool has_out = named == 1 && PyTuple_GET_ITEM(names, 0) == out_name;
     if (PyVectorcall_NARGS(counts) == 2 && (named == 0 || has_out)) {
@@ -209,6 +210,11 @@ py::object make_type() {
 }  // namespace
 
 void bind_predict(py::module_& m) {
+    model_type<float> = py::type::of<Model<float>>().release().ptr();
+    model_type<double> = py::type::of<Model<double>>().release().ptr();
+    core_name = PyUnicode_InternFromString("_core");
+    out_name = PyUnicode_InternFromString("out");
+    if (core_name == nullptr || out_name == nullptr) throw py::error_already_set();
     m.def(
         "direct_predict",
         [type = make_type()](const py::function& method) {

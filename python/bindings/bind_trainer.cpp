@@ -157,7 +157,11 @@ std::pair<WeightedLoss, std::vector<py::array>> evaluate(Trainer<T>& trainer, co
 template <class T>
 py::tuple trace(Trainer<T>& trainer, const py::sequence& x, const py::sequence& y, const py::object& weight) {
     const Arrays arrays(x, y, weight);
-    TraceResult<T> result = trainer.trace(arrays.batch());
+    TraceResult<T> result;
+    {
+        const py::gil_scoped_release release;
+        result = trainer.trace(arrays.batch());
+    }
     const auto dict = [](auto& list) {
         py::dict arrays_out;
         for (auto& one : list)

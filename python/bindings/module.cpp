@@ -19,7 +19,7 @@ py::array order_of(std::int64_t n, Purpose purpose, std::uint64_t seed, std::uin
 }  // namespace
 }  // namespace retrograd::bindings
 
-PYBIND11_MODULE(_core, m) {
+PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     using namespace retrograd;
     using namespace retrograd::bindings;
     prepare_process();

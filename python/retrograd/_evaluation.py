@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from retrograd.graph import Node, shape_text
 from retrograd.model import home_value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike, NDArray
 
     from retrograd._drawing import Cell
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Graph", "GraphNode"]
 
 JACOBIAN_LIMIT = 32_768  # numbers of a local derivative that is no elementwise array
+_IN_USE = "this graph is in use in another thread; wait for that, or give each thread a graph of its own"
 TEXT_LIMIT = 18  # letters that a box of the picture has room for
 
 # Operations of which element i of the result depends on element i of each operand alone. ("linear" is the
@@ -226,6 +231,8 @@ class Graph:
         self._fed: dict[int, Any] = {}
         self._phase = ""
         self._seed: Values | None = None
+        self._running = threading.Lock()
+        self._runs = 0
         self.nodes: list[GraphNode] = []
         for position, (node, name) in enumerate(zip(self._core.nodes, self._core.names, strict=True)):
             self.nodes.append(GraphNode(self, position, node, name))
@@ -254,8 +261,12 @@ class Graph:
         ShapeError, DTypeError
             A value of another shape or kind.
         StateError
-            An input or placeholder without a value.
+            An input or placeholder without a value, or the graph is running in another thread.
         """
+        with self._alone("forward"):
+            return self._forward(values)
+
+    def _forward(self, values: Mapping[Node | str, ArrayLike] | None) -> Any:
         fed = self._own_values()
         for key, value in (values or {}).items():
             position = self._leaf_position(key)
@@ -275,6 +286,17 @@ class Graph:
         self._fed = fed
         self._phase = "forward"
         return self.result.value
+
+    @contextmanager
+    def _alone(self, who: str) -> Iterator[None]:
+        """One run at a time: the numbers of two would be mixed."""
+        if not self._running.acquire(blocking=False):
+            raise StateError(f"{who}: {_IN_USE}")
+        self._runs += 1
+        try:
+            yield
+        finally:
+            self._running.release()
 
     def _own_values(self) -> dict[int, Any]:
         """What the parameters and buffers of models have learned."""
@@ -322,10 +344,14 @@ class Graph:
         Raises
         ------
         StateError
-            There was no forward.
+            There was no forward, or the graph is running in another thread.
         ShapeError
             No seed for a result of several numbers, or a seed of another shape.
         """
+        with self._alone("backward"):
+            self._backward(seed)
+
+    def _backward(self, seed: ArrayLike | None) -> None:
         if not self._phase:
             raise StateError("backward: call forward first, the derivatives are taken at its values")
         shape = np.shape(self.result.value)
@@ -388,9 +414,12 @@ class Graph:
         return self._fed.get(position) if found is None else _number(found)
 
     def _gradient(self, position: int) -> Any:
+        runs = self._runs
         if self._phase != "backward":
             raise StateError(f"{self.nodes[position].name}: no gradient yet; call backward first")
         found = self._core.gradient(position)
+        if self._runs != runs:  # the next run has begun, and with it all gradients
+            raise StateError(f"gradient: {_IN_USE}")
         return None if found is None else _number(found)
 
     # ----------------------------------------------------------------------------------- expressions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary, ref
@@ -275,6 +276,7 @@ def _rms(arrays: list[Array]) -> str:
 
 # The model whose weights a parameter's (or buffer's) node stands for, as long as that model lives.
 _HOMES: WeakValueDictionary[Node, Model] = WeakValueDictionary()
+_MOVING = threading.RLock()  # held by whoever changes homes
 
 
 class Model:
@@ -335,16 +337,18 @@ class Model:
 
     def _settle(self) -> None:
         """Be the home of nodes that have none."""
-        for node in self._weights:
-            _HOMES.setdefault(node, self)
+        with _MOVING:
+            for node in self._weights:
+                _HOMES.setdefault(node, self)
 
     def _lend(self) -> None:
         """Be the home of all its nodes: one of them is about to be taken from here."""
         if Model._lender is not None and Model._lender() is self:
             return
-        Model._lender = ref(self)
-        for node in self._weights:
-            _HOMES[node] = self
+        with _MOVING:
+            Model._lender = ref(self)
+            for node in self._weights:
+                _HOMES[node] = self
 
     @classmethod
     def _of(cls, core: Model32 | Model64, links: Sequence[str] | None = None) -> Model:

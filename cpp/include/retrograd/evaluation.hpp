@@ -1,5 +1,8 @@
 // An expression run for the sake of its numbers: no model, no loss, no batch needed, and every value and
 // every gradient stays readable.
+//
+// Its numbers belong to one run at a time: while a thread runs it, every other call that would touch them
+// throws StateError. Many threads may read.
 #pragma once
 
 #include <cstdint>
@@ -39,9 +42,10 @@ class Evaluation {
     // All gradients of sum(seed * result): `seed` has the result's shape. Throws StateError before a forward.
     void backward(std::span<const T> seed);
 
-    // The numbers of a node; empty where it has none: of indices, and gradients of what has no derivative.
-    [[nodiscard]] std::span<const T> value(int node);
-    [[nodiscard]] std::span<const T> gradient(int node);
+    // The numbers of a node, as a copy; empty where it has none: of indices, and gradients of what has no
+    // derivative.
+    [[nodiscard]] std::vector<T> value(int node) const;
+    [[nodiscard]] std::vector<T> gradient(int node) const;
 
   private:
     struct State;

@@ -16,6 +16,9 @@
 
 namespace retrograd {
 
+struct LayerState;
+
+// A handle, as Model is: copies are the same layer, and share its parameters.
 class Layer {
   public:
     using Function = std::function<Node(const Node&)>;
@@ -26,23 +29,17 @@ class Layer {
     explicit Layer(std::string kind, Attributes config = {}, std::string name = "", Function activation = {},
                    std::map<std::string, Initial> initial = {});
 
-    // The first call makes the parameters, later calls share them. Throws ShapeError, ArgumentError or
-    // GraphError.
+    // The first call makes the parameters, later calls share them; calls from several threads wait for each
+    // other. Throws ShapeError, ArgumentError or GraphError.
     Node operator()(const std::vector<Node>& inputs);
     Node operator()(const Node& input) { return (*this)(std::vector<Node>{input}); }
 
-    [[nodiscard]] const std::string& kind() const { return tag_->kind; }
-    [[nodiscard]] const std::string& name() const { return tag_->name; }
-    [[nodiscard]] const Attributes& config() const { return tag_->config; }
+    [[nodiscard]] const std::string& kind() const;
+    [[nodiscard]] const std::string& name() const;  // as it was given; "" otherwise
+    [[nodiscard]] const Attributes& config() const;
 
   private:
-    friend class LayerCall;
-
-    std::shared_ptr<const LayerTag> tag_;
-    Function activation_;
-    std::map<std::string, Initial> initial_;
-    std::map<std::string, Node> parameters_;  // by role
-    int calls_ = 0;
+    std::shared_ptr<LayerState> state_;
 };
 
 [[nodiscard]] std::vector<std::string> layer_kinds();

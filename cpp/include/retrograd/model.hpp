@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +29,18 @@ class ModelUse {
 
   private:
     std::atomic<int> state_{0};
+};
+
+// Reads for as long as it lives.
+class Reading {
+  public:
+    explicit Reading(ModelUse& use) : use_(use) { use_.begin_reading(); }
+    ~Reading() { use_.end_reading(); }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+
+  private:
+    ModelUse& use_;
 };
 
 // Whether a file of another type may be read: double to float rounds, so it has to be asked for.
@@ -81,7 +94,7 @@ class Model {
     // matches the pattern (* is any text, ? one character). Throws ArgumentError where none does.
     void freeze(std::string_view pattern = "*") { freeze_matching("freeze", pattern, true); }
     void unfreeze(std::string_view pattern = "*") { freeze_matching("unfreeze", pattern, false); }
-    [[nodiscard]] const std::vector<bool>& frozen() const;  // per node of the graph
+    [[nodiscard]] std::vector<bool> frozen() const;  // per node of the graph
     void set_frozen(std::string_view parameter, bool frozen);
     [[nodiscard]] std::uint64_t frozen_version() const;
 
@@ -91,19 +104,19 @@ class Model {
     // One input of real numbers and one output, both row-major: x [rows, inputs], out [rows, outputs]. The
     // number of rows follows from the size of x. From many threads at once is fine. Throw ShapeError where a
     // size does not fit, ArgumentError for numbers that are not finite.
-    void predict(std::span<const T> x, std::span<T> out);
-    [[nodiscard]] std::vector<T> predict(std::span<const T> x);
+    void predict(std::span<const T> x, std::span<T> out) const;
+    [[nodiscard]] std::vector<T> predict(std::span<const T> x) const;
 
     // The same for any inputs and outputs, read in place; out[k]: rows x output k. threads 0: chosen by the
     // work. `interrupted` is asked every 20 ms; true ends it by Interrupted.
     void predict(std::span<const ArrayView> x, std::span<const std::span<T>> out,
                  std::int64_t batch_size = default_batch, int threads = 0,
-                 const std::function<bool()>& interrupted = {});
+                 const std::function<bool()>& interrupted = {}) const;
 
     // The same bits with less around them, for one input and one output: x has rows of the input's shape in
     // C order and native bytes, out has room for their values. False where that is not all, as for long work
     // or a value that is not finite: `predict` must be called then, and says what is wrong.
-    [[nodiscard]] bool predict_few(const void* x, ElementType type, std::int64_t rows, T* out);
+    [[nodiscard]] bool predict_few(const void* x, ElementType type, std::int64_t rows, T* out) const;
 
     // Multiply-adds of a prediction for one row.
     [[nodiscard]] std::int64_t inference_cost() const;
@@ -111,6 +124,9 @@ class Model {
     [[nodiscard]] ModelUse& use() const;
 
     [[nodiscard]] std::map<std::string, std::string>& metadata() const;  // strings that are saved with it
+
+    // Where several threads save or read metadata, each holds this meanwhile.
+    [[nodiscard]] std::mutex& saving() const;
 
   private:
     struct State;

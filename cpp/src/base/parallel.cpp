@@ -333,9 +333,9 @@ int run_in_usual_threads(int threads, const Function& f) {
 
 // ---- forks
 
-thread_local bool paused_for_fork = false;
-
 #if defined(RETROGRAD_HAS_FORK)
+
+thread_local bool paused_for_fork = false;
 
 void before_fork() {
 #if defined(RETROGRAD_PARALLEL_OPENMP)

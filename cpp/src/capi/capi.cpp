@@ -115,7 +115,7 @@ std::int64_t rg_model_output_size(const rg_model* model) {
 
 int rg_model_predict(const rg_model* model, const float* x, std::int64_t rows, float* out) {
     return guarded(-1, [&] {
-        retrograd::Model<float> net = given(model, "model")->model;
+        const retrograd::Model<float>& net = given(model, "model")->model;
         net.predict(samples(x, "x", rows, size_of(net, net.inputs())),
                     samples(out, "out", rows, size_of(net, net.outputs())));
         return 0;

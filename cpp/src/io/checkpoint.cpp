@@ -311,8 +311,8 @@ Json trainer_json(const TrainerState<T>& s, const std::vector<LossRecipe>& recip
         .set("loss_weights", std::move(weights))
         .set("optimizer", std::move(optimizer))
         .set("schedule", to_json(options.optimizer.lr))
-        .set("present", to_json(s.present))
-        .set("schedule_state", to_json(s.schedule.state()))
+        .set("present", to_json(s.pace.present()))
+        .set("schedule_state", to_json(s.pace.newest().state()))
         .set("groups", std::move(groups))
         .set("l1", number(options.l1))
         .set("l2", number(options.l2))
@@ -320,21 +320,10 @@ Json trainer_json(const TrainerState<T>& s, const std::vector<LossRecipe>& recip
         .set("clip_value", number(options.clip_value))
         .set("threads", options.threads)
         .set("seed", std::to_string(options.seed))
-        .set("iteration", s.iteration)
-        .set("epoch", s.epoch)
+        .set("iteration", std::int64_t{s.iteration})
+        .set("epoch", std::int64_t{s.epoch})
         .set("running", s.is_unfinished() ? running_json(s.progress) : Json());
 }
-
-class Reading {
-  public:
-    explicit Reading(ModelUse& use) : use_(use) { use_.begin_reading(); }
-    ~Reading() { use_.end_reading(); }
-    Reading(const Reading&) = delete;
-    Reading& operator=(const Reading&) = delete;
-
-  private:
-    ModelUse& use_;
-};
 
 }  // namespace
 

@@ -126,8 +126,9 @@ Json graph_to_json(const Model<T>& model) {
     Json inputs = Json::array(), outputs = Json::array(), frozen = Json::array();
     for (const int id : model.inputs()) inputs.push(id);
     for (const int id : model.outputs()) outputs.push(id);
+    const std::vector<bool> is_frozen = model.frozen();
     for (int id = 0; id < graph.size(); ++id) {
-        if (model.frozen()[static_cast<std::size_t>(id)]) frozen.push(graph[id].name);
+        if (is_frozen[static_cast<std::size_t>(id)]) frozen.push(graph[id].name);
     }
     Json json = Json::object();
     json.set("inputs", std::move(inputs)).set("outputs", std::move(outputs)).set("frozen", std::move(frozen));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <mutex>
 #include <type_traits>
 
 #include <retrograd/error.hpp>
@@ -31,7 +32,7 @@ constexpr const char* dtype_of = std::is_same_v<T, float> ? "F32" : "F64";
 
 // The outputs for a batch that the seed alone determines.
 template <class T>
-std::vector<std::vector<T>> run_check(Model<T> model, std::uint64_t seed) {
+std::vector<std::vector<T>> run_check(const Model<T>& model, std::uint64_t seed) {
     const Graph& graph = *model.graph();
     const Plan plan(model.graph(), model.outputs(), -1,
                     std::vector<bool>(static_cast<std::size_t>(graph.size()), false), {});
@@ -175,7 +176,7 @@ io::Parts io::parts_of(const Model<T>& model, std::string_view format) {
     }
     constexpr std::uint64_t seed = 1;
     Json outputs = Json::array();
-    for (const std::vector<T>& output : run_check(Model<T>(model), seed)) {
+    for (const std::vector<T>& output : run_check(model, seed)) {
         Json list = Json::array();
         for (const T value : output)
             list.push(std::isfinite(value) ? Json(static_cast<double>(value)) : Json());
@@ -270,6 +271,7 @@ void save(const Model<T>& model, const std::filesystem::path& path) {
 
 template <class T>
 void Model<T>::save(const std::filesystem::path& path) const {
+    const std::lock_guard lock(saving());
     retrograd::save(*this, path);
 }
 

@@ -1,6 +1,8 @@
 #include <retrograd/evaluation.hpp>
 
 #include <algorithm>
+#include <mutex>
+#include <shared_mutex>
 #include <string>
 #include <unordered_set>
 
@@ -52,7 +54,27 @@ struct Evaluation<T>::State {
     std::unique_ptr<Workspace<T>> workspace;
     std::vector<int> visits;
     bool has_run = false;
+    std::shared_mutex turn;  // one runs or many read
 };
+
+namespace {
+
+template <class Lock>
+Lock taken(std::shared_mutex& turn, const char* who) {
+    Lock lock(turn, std::try_to_lock);
+    if (!lock) {
+        throw StateError(
+            std::string(who) +
+            ": this graph is in use in another thread; wait for that, or give each thread a graph "
+            "of its own");
+    }
+    return lock;
+}
+
+using Running = std::unique_lock<std::shared_mutex>;
+using Reading = std::shared_lock<std::shared_mutex>;
+
+}  // namespace
 
 template <class T>
 Evaluation<T>::Evaluation(const Node& result, std::uint64_t seed) : state_(std::make_unique<State>()) {
@@ -101,6 +123,7 @@ int Evaluation<T>::result() const {
 
 template <class T>
 std::int64_t Evaluation<T>::batch() const {
+    const auto reading = taken<Reading>(state_->turn, "batch");
     return std::max<std::int64_t>(1, state_->workspace->batch());
 }
 
@@ -112,6 +135,7 @@ const std::vector<int>& Evaluation<T>::visits() const {
 template <class T>
 void Evaluation<T>::forward(const std::vector<std::pair<int, ArrayView>>& fed) {
     State& s = *state_;
+    const auto running = taken<Running>(s.turn, "forward");
     const Graph& graph = *s.graph;
     std::vector<bool> given(at(graph.size()), false);
     std::vector<ArrayView> arrays;
@@ -158,6 +182,7 @@ void Evaluation<T>::forward(const std::vector<std::pair<int, ArrayView>>& fed) {
 template <class T>
 void Evaluation<T>::backward(std::span<const T> seed) {
     State& s = *state_;
+    const auto running = taken<Running>(s.turn, "backward");
     if (!s.has_run) throw StateError("backward: call forward first");
     const std::span<T> delta = s.workspace->delta(s.result);
     if (delta.empty()) return;  // nothing that the result depends on has a derivative
@@ -170,18 +195,24 @@ void Evaluation<T>::backward(std::span<const T> seed) {
 }
 
 template <class T>
-std::span<const T> Evaluation<T>::value(int node) {
-    return state_->workspace->value(node);
+std::vector<T> Evaluation<T>::value(int node) const {
+    const auto reading = taken<Reading>(state_->turn, "value");
+    const std::span<const T> numbers = state_->workspace->value(node);
+    return {numbers.begin(), numbers.end()};
 }
 
 template <class T>
-std::span<const T> Evaluation<T>::gradient(int node) {
+std::vector<T> Evaluation<T>::gradient(int node) const {
     State& s = *state_;
+    const auto reading = taken<Reading>(s.turn, "gradient");
     if (!s.plan->needs_gradient()[at(node)]) return {};
     const GraphNode& entry = (*s.graph)[node];
-    if (entry.kind != NodeKind::parameter) return s.workspace->delta(node);
-    return s.gradients.span().subspan(static_cast<std::size_t>(entry.offset),
-                                      static_cast<std::size_t>(entry.shape.size()));
+    std::span<const T> numbers = s.workspace->delta(node);
+    if (entry.kind == NodeKind::parameter) {
+        numbers = s.gradients.span().subspan(static_cast<std::size_t>(entry.offset),
+                                             static_cast<std::size_t>(entry.shape.size()));
+    }
+    return {numbers.begin(), numbers.end()};
 }
 
 template class Evaluation<float>;

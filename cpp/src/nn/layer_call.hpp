@@ -2,6 +2,8 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,14 +14,26 @@
 
 namespace retrograd {
 
+// What the copies of a Layer share.
+struct LayerState {
+    std::shared_ptr<const LayerTag> tag;
+    Layer::Function activation;
+    std::map<std::string, Initial> initial;
+    std::map<std::string, Node> parameters = {};  // by role
+    int calls = 0;
+    std::recursive_mutex calling = {};  // an activation of one's own may call the layer
+};
+
 class LayerCall {
   public:
-    LayerCall(Layer& layer, const std::vector<Node>& nodes) : inputs(nodes), layer_(layer) {}
+    LayerCall(LayerState& layer, const std::vector<Node>& nodes) : inputs(nodes), layer_(layer) {}
 
     const std::vector<Node>& inputs;
 
-    [[nodiscard]] const Attributes& config() const { return layer_.config(); }
-    [[nodiscard]] std::string who() const { return layer_.name().empty() ? layer_.kind() : layer_.name(); }
+    [[nodiscard]] const Attributes& config() const { return layer_.tag->config; }
+    [[nodiscard]] std::string who() const {
+        return layer_.tag->name.empty() ? layer_.tag->kind : layer_.tag->name;
+    }
 
     [[nodiscard]] const Node& only_input() const {
         if (inputs.size() != 1) {
@@ -30,8 +44,8 @@ class LayerCall {
 
     // The parameter of a role: made by the first call, shared by later ones.
     Node parameter(const std::string& role, std::vector<std::int64_t> dims, Initial initial) {
-        const auto found = layer_.parameters_.find(role);
-        if (found != layer_.parameters_.end()) {
+        const auto found = layer_.parameters.find(role);
+        if (found != layer_.parameters.end()) {
             const Shape wanted{dims, false};
             if (found->second.shape() != wanted) {
                 throw ShapeError(who() + ": its " + role + " has shape " + found->second.shape().str() +
@@ -40,8 +54,8 @@ class LayerCall {
             }
             return found->second;
         }
-        const auto given = layer_.initial_.find(role);
-        if (given != layer_.initial_.end()) {
+        const auto given = layer_.initial.find(role);
+        if (given != layer_.initial.end()) {
             const Shape wanted{dims, false};
             initial = given->second;
             if (static_cast<std::int64_t>(initial.values->size()) != wanted.size()) {
@@ -49,30 +63,30 @@ class LayerCall {
                                  " elements, expected shape " + wanted.str());
             }
         }
-        Node node = tag(retrograd::parameter(std::move(dims), std::move(initial)), layer_.tag_, role);
-        layer_.parameters_.emplace(role, node);
+        Node node = tag(retrograd::parameter(std::move(dims), std::move(initial)), layer_.tag, role);
+        layer_.parameters.emplace(role, node);
         return node;
     }
 
     // What is saved with the model and not trained by gradients: running statistics.
     Node buffer(const std::string& role, std::vector<std::int64_t> dims, double value) {
-        const auto found = layer_.parameters_.find(role);
-        if (found != layer_.parameters_.end()) return found->second;
+        const auto found = layer_.parameters.find(role);
+        if (found != layer_.parameters.end()) return found->second;
         const auto size = static_cast<std::size_t>(Shape{dims, false}.size());
-        const auto given = layer_.initial_.find(role);
+        const auto given = layer_.initial.find(role);
         std::vector<double> values =
-            given == layer_.initial_.end() ? std::vector<double>(size, value) : *given->second.values;
+            given == layer_.initial.end() ? std::vector<double>(size, value) : *given->second.values;
         if (values.size() != size) {
             throw ShapeError(who() + ": its " + role + " has " + std::to_string(values.size()) +
                              " elements, but this input needs shape " + Shape{dims, false}.str());
         }
-        Node node = tag(constant(std::move(dims), std::move(values)), layer_.tag_, role);
-        layer_.parameters_.emplace(role, node);
+        Node node = tag(constant(std::move(dims), std::move(values)), layer_.tag, role);
+        layer_.parameters.emplace(role, node);
         return node;
     }
 
     [[nodiscard]] Node named(const Node& node, const std::string& role) const {
-        return tag(node, layer_.tag_, role, layer_.calls_, inputs);
+        return tag(node, layer_.tag, role, layer_.calls, inputs);
     }
 
     [[nodiscard]] Initial initial(const std::string& key, const std::string& activation, std::int64_t fan_in,
@@ -93,8 +107,8 @@ class LayerCall {
 
     // a = activation(z); z itself where there is none.
     [[nodiscard]] Node activated(const Node& z) const {
-        if (layer_.activation_) {
-            const Node a = layer_.activation_(z);
+        if (layer_.activation) {
+            const Node a = layer_.activation(z);
             return a.identity() == z.identity() ? z : named(a, "a");
         }
         const std::string name = activation_name();
@@ -102,7 +116,7 @@ class LayerCall {
     }
 
   private:
-    Layer& layer_;
+    LayerState& layer_;
 };
 
 }  // namespace retrograd

@@ -53,20 +53,26 @@ constexpr Builder builders[] = {
 
 Layer::Layer(std::string kind, Attributes config, std::string name, Function activation,
              std::map<std::string, Initial> initial)
-    : activation_(std::move(activation)), initial_(std::move(initial)) {
-    tag_ = std::make_shared<const LayerTag>(LayerTag{std::move(kind), std::move(name), std::move(config)});
-}
+    : state_(new LayerState{
+          std::make_shared<const LayerTag>(LayerTag{std::move(kind), std::move(name), std::move(config)}),
+          std::move(activation), std::move(initial)}) {}
+
+const std::string& Layer::kind() const { return state_->tag->kind; }
+const std::string& Layer::name() const { return state_->tag->name; }
+const Attributes& Layer::config() const { return state_->tag->config; }
 
 Node Layer::operator()(const std::vector<Node>& inputs) {
+    LayerState& s = *state_;
     for (const Builder& builder : builders) {
         if (kind() != builder.kind) continue;
-        LayerCall call(*this, inputs);
+        const std::lock_guard lock(s.calling);
+        LayerCall call(s, inputs);
         try {
             Node result = builder.build(call);
-            ++calls_;
+            ++s.calls;
             return result;
         } catch (...) {
-            if (calls_ == 0) parameters_.clear();  // a first call that failed leaves no parameters behind
+            if (s.calls == 0) s.parameters.clear();  // a first call that failed leaves no parameters behind
             throw;
         }
     }

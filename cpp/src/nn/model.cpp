@@ -51,17 +51,6 @@ struct Pool {
     std::vector<std::unique_ptr<Workspace<T>>> idle;
 };
 
-class Reading {
-  public:
-    explicit Reading(ModelUse& use) : use_(use) { use_.begin_reading(); }
-    ~Reading() { use_.end_reading(); }
-    Reading(const Reading&) = delete;
-    Reading& operator=(const Reading&) = delete;
-
-  private:
-    ModelUse& use_;
-};
-
 // The kernel's name for an element type that a batch is read from at once; source_count for another.
 int source_of(ElementType type) {
     switch (type) {
@@ -86,7 +75,8 @@ struct Model<T>::State {
     std::vector<int> inputs, outputs;
     std::shared_ptr<ModelBuffers<T>> buffers = std::make_shared<ModelBuffers<T>>();
     std::vector<bool> frozen;
-    std::uint64_t frozen_version = 0;
+    std::atomic<std::uint64_t> frozen_version{0};
+    std::mutex freezing, saving;
     std::shared_ptr<const Plan> inference;
     bool few = false;  // one input of finite real numbers and one output: what predict_few can do
     Pool<T> pool;
@@ -187,9 +177,11 @@ Model<U> Model<T>::copy_as() const {
     convert(parameters(), copy.parameters());
     convert(own_gradients(), copy.own_gradients());
     convert(constants(), copy.constants());
+    const std::vector<bool> frozen = this->frozen();
     for (int id = 0; id < graph.size(); ++id) {
-        if (state_->frozen[static_cast<std::size_t>(id)]) copy.set_frozen(graph[id].name, true);
+        if (frozen[static_cast<std::size_t>(id)]) copy.set_frozen(graph[id].name, true);
     }
+    const std::lock_guard lock(state_->saving);
     copy.metadata() = state_->metadata;
     return copy;
 }
@@ -209,6 +201,10 @@ const std::vector<int>& Model<T>::outputs() const {
 template <class T>
 ModelUse& Model<T>::use() const {
     return state_->use;
+}
+template <class T>
+std::mutex& Model<T>::saving() const {
+    return state_->saving;
 }
 template <class T>
 std::map<std::string, std::string>& Model<T>::metadata() const {
@@ -276,12 +272,14 @@ std::span<T> Model<T>::buffer(std::string_view name) const {
 }
 
 template <class T>
-const std::vector<bool>& Model<T>::frozen() const {
-    return state_->frozen;
-}
-template <class T>
 std::uint64_t Model<T>::frozen_version() const {
     return state_->frozen_version;
+}
+
+template <class T>
+std::vector<bool> Model<T>::frozen() const {
+    const std::lock_guard lock(state_->freezing);
+    return state_->frozen;
 }
 
 template <class T>
@@ -291,6 +289,7 @@ void Model<T>::set_frozen(std::string_view parameter, bool frozen) {
     if (id < 0 || !can_freeze(graph, id)) {
         throw ArgumentError("freeze: no parameter is named '" + std::string(parameter) + "'");
     }
+    const std::lock_guard lock(state_->freezing);
     state_->frozen[static_cast<std::size_t>(id)] = frozen;
     ++state_->frozen_version;
 }
@@ -326,14 +325,14 @@ void expect_one(const Model<T>& model) {
 }  // namespace
 
 template <class T>
-void Model<T>::predict(std::span<const T> x, std::span<T> out) {
+void Model<T>::predict(std::span<const T> x, std::span<T> out) const {
     expect_one(*this);
     const ArrayView array = view(x, (*state_->graph)[state_->inputs[0]].shape.dims);
     predict(std::span(&array, 1), std::span<const std::span<T>>(&out, 1));
 }
 
 template <class T>
-std::vector<T> Model<T>::predict(std::span<const T> x) {
+std::vector<T> Model<T>::predict(std::span<const T> x) const {
     expect_one(*this);
     const Graph& graph = *state_->graph;
     const ArrayView array = view(x, graph[state_->inputs[0]].shape.dims);
@@ -344,7 +343,7 @@ std::vector<T> Model<T>::predict(std::span<const T> x) {
 
 template <class T>
 void Model<T>::predict(std::span<const ArrayView> x, std::span<const std::span<T>> out,
-                       std::int64_t batch_size, int threads, const std::function<bool()>& interrupted) {
+                       std::int64_t batch_size, int threads, const std::function<bool()>& interrupted) const {
     State& s = *state_;
     if (batch_size < 1)
         throw ArgumentError("batch_size: expected at least 1, got " + std::to_string(batch_size));
@@ -409,7 +408,7 @@ void Model<T>::predict(std::span<const ArrayView> x, std::span<const std::span<T
 }
 
 template <class T>
-bool Model<T>::predict_few(const void* x, ElementType type, std::int64_t rows, T* out) {
+bool Model<T>::predict_few(const void* x, ElementType type, std::int64_t rows, T* out) const {
     State& s = *state_;
     const int source = source_of(type);
     if (!s.few || source == source_count || rows < 1 || rows > default_batch) return false;

@@ -69,7 +69,7 @@ class Epoch {
             const int used = run_team(measured ? s_.tempo.members() : most, [&](const Member& member) {
                 train(member.index() == 0 ? member.asking(&poll) : member);
             });
-            s_.threads_used = std::max(s_.threads_used, used);
+            s_.threads_used = std::max<int>(s_.threads_used, used);
             if (measured) {
                 s_.tempo.report(p_.iterations - before,
                                 std::chrono::duration<double>(Clock::now() - start).count());
@@ -135,6 +135,7 @@ class Epoch {
     }
 
     void next_batch() {
+        s_.pace.take();
         rows_ = {order_.empty() ? nullptr : order_.data() + done(), done(),
                  std::min(batch_size_, total_ - done())};
         workspace_->draw(s_.draw_key());

@@ -63,6 +63,7 @@ typename Trainer<T>::Memory Trainer<T>::memory(std::int64_t batch_size) const {
     if (batch_size < 1)
         throw ArgumentError("batch_size: expected at least 1, got " + std::to_string(batch_size));
     const TrainerState<T>& s = *state_;
+    const Reading reading(s.model.use());
     std::shared_ptr<const LossGraph> loss = s.train.loss;
     if (!loss) {
         const Graph& graph = *s.model.graph();
@@ -88,11 +89,7 @@ WeightedLoss Trainer<T>::evaluate(const Batch& data, std::int64_t batch_size,
     TrainerState<T>& s = *state_;
     if (batch_size < 1)
         throw ArgumentError("batch_size: expected at least 1, got " + std::to_string(batch_size));
-    s.model.use().begin_reading();
-    struct Reading {
-        ModelUse& use;
-        ~Reading() { use.end_reading(); }
-    } reading{s.model.use()};
+    const Reading reading(s.model.use());
 
     const std::lock_guard lock(s.evaluating);
     Program<T>& program = s.compile(s.evaluation, data, Use::evaluate, outputs != nullptr);

@@ -14,9 +14,10 @@ Program<T>::Program(const Model<T>& model, std::shared_ptr<const LossGraph> loss
     const Graph& graph = *loss_->graph;
     std::vector<bool> trained(static_cast<std::size_t>(graph.size()), false);
     if (use != Use::evaluate) {
+        const std::vector<bool> frozen = model.frozen();
         for (const auto* list : {&model.graph()->parameters(), &model.graph()->constants()}) {
             for (const int id : *list) {
-                trained[static_cast<std::size_t>(id)] = !model.frozen()[static_cast<std::size_t>(id)];
+                trained[static_cast<std::size_t>(id)] = !frozen[static_cast<std::size_t>(id)];
             }
         }
     }

@@ -38,6 +38,7 @@ Trainer<T>::Trainer(Model<T> model, TrainerOptions options) {
                             " numbers, got " + std::to_string(options.loss_weights.size()));
     }
     options.optimizer.lr.check();
+    const std::lock_guard lock(model.saving());
     model.metadata()[std::string(link_key)] = links_of(options.loss, model.outputs().size());
     state_ = std::make_unique<TrainerState<T>>(std::move(model), std::move(options));
     state_->frozen_version = state_->model.frozen_version();
@@ -82,10 +83,11 @@ double Trainer<T>::forward(const Batch& batch) {
         if (!bad.any()) workspace.forward(member);
     });
     if (bad.any()) throw_bad_row<T>(feeds.feeds(), rows, bad);
-    s.last_loss = static_cast<double>(workspace.loss());
-    if (!std::isfinite(s.last_loss)) s.throw_non_finite(batch, feeds, rows, "forward");
+    const auto loss = static_cast<double>(workspace.loss());
+    s.last_loss = loss;
+    if (!std::isfinite(loss)) s.throw_non_finite(batch, feeds, rows, "forward");
     s.phase = Phase::forward;
-    return s.last_loss;
+    return loss;
 }
 
 template <class T>
@@ -113,6 +115,7 @@ void Trainer<T>::update() {
     const Training training(s.model.use(), s.busy);
     if (s.phase != Phase::backward) throw StateError("update: call forward(x, y) and backward() first");
     s.updater.forget();  // gradients are writable views: what is applied is what stands there now
+    s.pace.take();
     bool good = false;
     const int members = s.train.program->workspace().members();
     s.threads_used = run_team(members, [&](const Member& member) {
@@ -200,6 +203,7 @@ void Trainer<T>::prepare(const Batch& batch) {
 
 template <class T>
 EpochCursor Trainer<T>::unfinished() const {
+    const Reading reading(state_->model.use());
     return state_->is_unfinished() ? state_->progress.cursor : EpochCursor{};
 }
 
@@ -211,6 +215,7 @@ template <class T>
 void Trainer<T>::set_iteration(std::int64_t iteration) {
     if (iteration < 0)
         throw ArgumentError("iteration: expected at least 0, got " + std::to_string(iteration));
+    const Reading reading(state_->model.use());
     state_->iteration = iteration;
     state_->begin_update();
 }
@@ -221,29 +226,29 @@ std::int64_t Trainer<T>::epoch() const {
 template <class T>
 void Trainer<T>::set_epoch(std::int64_t epoch) {
     if (epoch < 0) throw ArgumentError("epoch: expected at least 0, got " + std::to_string(epoch));
+    const Reading reading(state_->model.use());
     state_->epoch = epoch;
 }
 template <class T>
 double Trainer<T>::lr() const {
-    return state_->rate();
+    return state_->pace.newest().at(state_->iteration, state_->epoch);
 }
 template <class T>
 void Trainer<T>::set_schedule(const Schedule& schedule) {
     schedule.check();
-    state_->present = schedule;
-    state_->schedule = Rate(schedule);
+    state_->pace.set(schedule);
 }
 template <class T>
 void Trainer<T>::observe(double value) {
-    state_->schedule.observe(value);
+    state_->pace.observe(value);
 }
 template <class T>
 std::map<std::string, double> Trainer<T>::schedule_state() const {
-    return state_->schedule.state();
+    return state_->pace.newest().state();
 }
 template <class T>
 void Trainer<T>::set_schedule_state(const std::map<std::string, double>& state) {
-    state_->schedule.set_state(state);
+    state_->pace.set_state(state);
 }
 
 template <class T>
@@ -286,6 +291,7 @@ void Trainer<T>::stop() {
 
 template <class T>
 typename Trainer<T>::PlanReport Trainer<T>::plan() const {
+    const Reading reading(state_->model.use());
     if (!state_->train.program)
         throw StateError("plan: it is made by the first training call; train, step or forward first");
     const Plan& plan = state_->train.program->plan();

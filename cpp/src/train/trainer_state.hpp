@@ -20,6 +20,76 @@
 
 namespace retrograd {
 
+// A number that one thread writes and any thread may look at.
+template <class N>
+class Shown {
+  public:
+    Shown(N n = N()) : number_(n) {}
+    Shown& operator=(N n) {
+        number_.store(n, std::memory_order_relaxed);
+        return *this;
+    }
+    N operator++() {
+        const N next = *this + 1;
+        *this = next;
+        return next;
+    }
+    operator N() const { return number_.load(std::memory_order_relaxed); }
+
+  private:
+    std::atomic<N> number_;
+};
+
+// The learning rate. Any thread may set or ask for it; a training call takes what was set between two steps,
+// so that all members of a team compute with one rate.
+class Pace {
+  public:
+    explicit Pace(const Schedule& schedule) : present_(schedule), newest_(schedule), taken_(schedule) {}
+
+    void set(const Schedule& schedule) {
+        change([&] {
+            newest_ = Rate(schedule);
+            present_ = schedule;
+        });
+    }
+    void observe(double value) {
+        change([&] { newest_.observe(value); });
+    }
+    void set_state(const std::map<std::string, double>& state) {
+        change([&] { newest_.set_state(state); });
+    }
+    [[nodiscard]] Schedule present() const {
+        const std::lock_guard lock(mutex_);
+        return present_;
+    }
+    [[nodiscard]] Rate newest() const {
+        const std::lock_guard lock(mutex_);
+        return newest_;
+    }
+
+    // For the thread that trains.
+    void take() {
+        if (!changed_.load(std::memory_order_relaxed)) return;
+        const std::lock_guard lock(mutex_);
+        taken_ = newest_;
+        changed_.store(false, std::memory_order_relaxed);
+    }
+    [[nodiscard]] const Rate& taken() const { return taken_; }
+
+  private:
+    template <class F>
+    void change(F&& f) {
+        const std::lock_guard lock(mutex_);
+        f();
+        changed_.store(true, std::memory_order_relaxed);
+    }
+
+    mutable std::mutex mutex_;
+    Schedule present_;
+    Rate newest_, taken_;
+    std::atomic<bool> changed_{false};
+};
+
 // The model and the trainer belong to one call at a time.
 class Training {
   public:
@@ -76,16 +146,11 @@ struct EpochProgress {
 template <class T>
 struct TrainerState {
     TrainerState(Model<T> m, TrainerOptions o)
-        : model(std::move(m)),
-          options(std::move(o)),
-          present(options.optimizer.lr),
-          schedule(present),
-          updater(model, options) {}
+        : model(std::move(m)), options(std::move(o)), pace(options.optimizer.lr), updater(model, options) {}
 
     Model<T> model;
     TrainerOptions options;
-    Schedule present;  // in place of the one in the options, if set
-    Rate schedule;
+    Pace pace;  // begins with the schedule of the options
     Updater<T> updater;
     EpochProgress<T> progress;        // of the last run_epoch
     std::vector<LossRecipe> recipes;  // of a loss function that came from a file
@@ -102,13 +167,13 @@ struct TrainerState {
     std::mutex evaluating;  // evaluations of one trainer share a workspace
 
     std::atomic<bool> busy{false}, stop{false};
-    std::int64_t iteration = 0, epoch = 0;
+    Shown<std::int64_t> iteration, epoch;
     std::uint32_t pass = 0;  // batches that went backward for the next update, before this one
     bool gathered = false;   // this one went backward
     Phase phase = Phase::idle;
-    double last_loss = 0, last_penalty = 0, last_norm = 0;
+    Shown<double> last_loss, last_penalty, last_norm;
     typename Updater<T>::Sums sums;
-    int threads_used = 0;
+    Shown<int> threads_used;
     Tempo tempo;  // of the training steps, where the number of threads is ours to choose
     std::int64_t tempo_work = -1;
     std::uint64_t frozen_version = 0;
@@ -129,14 +194,15 @@ struct TrainerState {
 
     Program<T>& compile(Compiled& compiled, const Batch& batch, Use use, bool collect) {
         const std::shared_ptr<const LossGraph>& graph = loss_graph(compiled, batch);
-        if (!compiled.program || compiled.collect != collect ||
-            compiled.frozen_version != model.frozen_version()) {
+        // read first: what is frozen from here on makes the next call compile anew
+        const std::uint64_t version = model.frozen_version();
+        if (!compiled.program || compiled.collect != collect || compiled.frozen_version != version) {
             compiled.program = std::make_unique<Program<T>>(model, graph, options, use, collect);
             compiled.collect = collect;
-            compiled.frozen_version = model.frozen_version();
+            compiled.frozen_version = version;
         }
-        if (use == Use::train && frozen_version != model.frozen_version()) {
-            frozen_version = model.frozen_version();
+        if (use == Use::train && frozen_version != version) {
+            frozen_version = version;
             updater.lay_out();
             std::ranges::fill(model.own_gradients(), T(0));  // what is frozen has none
         }
@@ -154,7 +220,7 @@ struct TrainerState {
         return {options.seed, Purpose::dropout, pass, static_cast<std::uint32_t>(iteration)};
     }
 
-    [[nodiscard]] double rate() const { return schedule.at(iteration, epoch); }
+    [[nodiscard]] double rate() const { return pace.taken().at(iteration, epoch); }
 
     // Whether an epoch can go on from where it stands: nothing was trained since.
     [[nodiscard]] bool is_unfinished() const {

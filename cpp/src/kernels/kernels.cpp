@@ -30,6 +30,7 @@ inline constexpr bool is_first_choice_only = true;
 inline constexpr bool is_first_choice_only = false;
 #endif
 
+// What most steps spend their time in.
 template <class T>
 void fill_steps(Kernels<T>& table) {
     table.gemm = &gemm<T>;
@@ -41,17 +42,17 @@ void fill_steps(Kernels<T>& table) {
     table.count_zeros = &count_zeros<T>;
     table.grid_product = &grid_product<T>;
     table.sliding_dots = &sliding_dots<T>;
+    table.sum_columns = &sum_columns<T>;
     table.unary = UnaryTable<T, Activations, UnaryFunctions>::list;
     table.updates = UpdateTable<T, Updates>::list;
     table.cells = CellTable<T, Cells>::list;
 }
 
-// What computes more than it reads.
+// What gains in float, and is rare in double.
 template <class T>
 void fill_functions(Kernels<T>& table) {
     table.tiny_linear = &tiny_linear<T>;
     table.tiny_linear_backward = &tiny_linear_backward<T>;
-    table.sum_columns = &sum_columns<T>;
     table.softmax = &softmax<T>;
     table.softmax_backward = &softmax_backward<T>;
     table.log_softmax = &log_softmax<T>;
@@ -68,7 +69,7 @@ void fill_functions(Kernels<T>& table) {
     table.attention_slopes = &attention_slopes<T>;
 }
 
-// What memory holds up, or runs on little.
+// What memory holds up, or little is spent in.
 template <class T>
 void fill_rest(Kernels<T>& table) {
     table.transpose = &transpose<T>;

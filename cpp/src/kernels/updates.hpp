@@ -50,7 +50,7 @@ template <class T>
 __attribute__((noinline)) void update_rest(UpdateVectors<T> vectors, int slot_count, Step<T>& step, T* w,
                                            const T* g, T* const* slots, std::int64_t n) {
     alignas(sizeof(Vec<T>)) T room[max_slots + 2][lanes<T>];
-    T *const weight = room[0], *const gradient = room[1], *own[max_slots];
+    T *const weight = room[0], *const gradient = room[1], *own[max_slots] = {};
     store(weight, load_partial(w, n));
     store(gradient, load_partial(g, n));
     for (int s = 0; s < slot_count; ++s) {

@@ -10,8 +10,8 @@
 namespace retrograd::RG_ISA {
 namespace {
 
-// A function of one number stands once in the code of its loop, which knows whole vectors alone: n is a multiple of
-// their lanes. What is left at the end of an array becomes a whole vector of its own.
+// A function stands once in the code of its loop, which knows whole vectors alone: n is a multiple of their
+// lanes. What is left at the end of an array becomes a whole vector of its own.
 template <class F, class T>
 __attribute__((noinline)) void unary_vectors(const T* x, T* y, std::int64_t n) {
     for (std::int64_t i = 0; i < n; i += lanes<T>) store(y + i, F::f(load(x + i)));

@@ -90,7 +90,7 @@ struct Blocks {
 
 // ---- a tile
 
-// Rows of C that the tiles of one width are compiled for: 1 to 4, beyond it even numbers. A tile of one row less
+// Rows of C that the tiles of a width are compiled for: 1 to 4, then even numbers. A tile of one row less
 // makes its last row twice.
 inline constexpr int made_rows(int rows, int most) {
     return rows <= 4 || rows == most ? rows : rows + rows % 2;

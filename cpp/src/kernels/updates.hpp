@@ -44,8 +44,8 @@ __attribute__((noinline)) void update_vectors(Step<T>& shared, T* w, const T* g,
 template <class T>
 using UpdateVectors = void (*)(Step<T>&, T* w, const T* g, T* const* slots, std::int64_t n, Mask<T> mine);
 
-// What is left at the end becomes a whole vector of its own. Behind it a rule may make NaN out of zeros, which
-// is nobody's number.
+// What is left at the end becomes a whole vector of its own. Behind it a rule may make NaN out of zeros,
+// which is nobody's number.
 template <class T>
 __attribute__((noinline)) void update_rest(UpdateVectors<T> vectors, int slot_count, Step<T>& step, T* w,
                                            const T* g, T* const* slots, std::int64_t n) {

@@ -16,7 +16,7 @@
 
 #include "vec.hpp"
 
-// The functions that are called are part of every loop, but for the baseline, where each stands once: machines from
+// What a loop calls is a part of it, but for the baseline, where each function stands once: machines from
 // before 2013 may be slow, and a wheel is to be small.
 #if defined(RG_SIMD_SSE4)
 #define RG_FUNCTION static __attribute__((noinline))

@@ -1,7 +1,7 @@
 # The kernels, compiled once per instruction set.
 #
 # Sets retrograd_isas, the names, and retrograd_kernel_objects, the object files to link. Each object exports
-# two functions, retrograd::<isa>::table_float and table_double; cpp/src/kernels/table.cpp chooses among them
+# two functions, retrograd::<isa>::fill_float and fill_double; cpp/src/kernels/table.cpp chooses among them
 # when the library is loaded, and lists the same names for the same processors.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "MSVC")
   message(FATAL_ERROR "retrograd needs vector extensions that MSVC does not have; use clang-cl on Windows")

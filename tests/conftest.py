@@ -86,7 +86,7 @@ def built_cpp(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("needs cmake and a C++ compiler")
     build = Path(os.environ.get("RETROGRAD_CPP_BUILD") or tmp_path_factory.mktemp("cpp"))
     for command in (
-        [cmake, "-S", str(ROOT / "tests" / "cpp"), "-B", str(build)],
+        [cmake, "-S", str(ROOT / "tests" / "cpp"), "-B", str(build), "-DRETROGRAD_INSTALL=ON"],
         [cmake, "--build", str(build), "--parallel", "2"],
     ):
         done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)

@@ -270,25 +270,6 @@ def test_public_headers_have_no_macros_but_the_version() -> None:
         assert "#pragma once" in path.read_text(encoding="utf-8"), name_of(path)
 
 
-@pytest.fixture(scope="session")
-def compiler() -> str:
-    for name in (os.environ.get("CXX"), "g++", "clang++", "c++"):
-        if name and shutil.which(name.split()[0]):
-            return name
-    pytest.skip("there is no C++ compiler")
-
-
-@pytest.mark.parametrize("header", sorted(PUBLIC_HEADERS))
-def test_a_public_header_compiles_alone(header: str, compiler: str, tmp_path: Path) -> None:
-    source = tmp_path / "alone.cpp"
-    source.write_text(f"#include <retrograd/{header}.hpp>\n#include <retrograd/{header}.hpp>\n")
-    command = [*compiler.split(), "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-    result = subprocess.run(
-        [*command, f"-I{PUBLIC.parent}", str(source)], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-
-
 # ------------------------------------------------------------------------------- what stands in one place
 
 

@@ -36,6 +36,7 @@ NOT_OURS = {  # programs whose commands are not run
     "pip": "it would change what the tests run in",
     "pre-commit": "it changes the repository's hooks",
     "python": "it makes an environment",
+    "cmake": "tests/test_cpp.py builds the library these ways",
 }
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -224,6 +224,8 @@ def test_metadata(distribution: metadata.Distribution) -> None:
     assert {"test", "dev", "progress"} <= set(about.get_all("Provides-Extra") or ())
     scripts = distribution.entry_points.select(group="console_scripts")
     assert {point.name: point.value for point in scripts} == {"retrograd": "retrograd.cli:main"}
+    roots = distribution.entry_points.select(group="cmake.root")
+    assert {point.name: point.value for point in roots} == {"retrograd": "retrograd.cmake"}
 
 
 def test_the_wheel_is_small_and_complete(distribution: metadata.Distribution) -> None:
@@ -234,7 +236,11 @@ def test_the_wheel_is_small_and_complete(distribution: metadata.Distribution) ->
     for wanted in ("retrograd/_core.pyi", "retrograd/py.typed", "retrograd/datasets/digits.npz"):
         assert wanted in names
     assert any("LICENSE" in name for name in names)
-    assert not any(name.startswith(("tests", "cpp", "include")) for name in names)
+    assert not any(name.startswith(("tests", "cpp", "include", "lib", "share")) for name in names)
+    cmake = {"retrograd-config.cmake", "retrograd-config-version.cmake", "sources.tar.bz2"}
+    assert {name for name in names if name.startswith("retrograd/cmake/")} == {
+        f"retrograd/cmake/{name}" for name in cmake
+    }
     packed = sum(len(zlib.compress(Path(str(file.locate())).read_bytes())) for file in files)
     assert packed < 2_000_000, f"{packed:,} bytes"
 
@@ -262,6 +268,18 @@ def test_version_and_help() -> None:
         assert command in shown
     nothing = run("-m", "retrograd")
     assert nothing.returncode == 2
+
+
+def test_cmake_dir() -> None:
+    """A folder that CMake can read, or why there is none; never a traceback."""
+    result = run("-W", "error", "-m", "retrograd", "--cmake-dir")
+    if result.returncode == 0:
+        assert (Path(result.stdout.strip()) / "retrograd-config.cmake").is_file()
+        assert result.stderr == ""
+    else:
+        assert result.returncode == 1
+        assert result.stdout == ""
+        assert re.fullmatch("retrograd: .* source folder .* add_subdirectory\n", result.stderr)
 
 
 def test_an_error_of_the_command_line_is_one_sentence(tmp_path: Path) -> None:

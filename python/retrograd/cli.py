@@ -20,6 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0, 1 for an error, 2 for a misuse, 130 after Ctrl-C."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.cmake_dir:
+        return _cmake_dir()
     if options.command is None:
         parser.print_help()
         return 2
@@ -49,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(prog="retrograd", description="Neural-network training on the CPU.")
     parser.add_argument("--version", action="version", version=f"retrograd {__version__}")
+    parser.add_argument(
+        "--cmake-dir",
+        action="store_true",
+        help="print where CMake finds the C++ library",
+    )
     commands = parser.add_subparsers(dest="command", metavar="command")
 
     train = commands.add_parser("train", help="train a network on a .csv file, or on handwritten digits")
@@ -87,6 +94,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.set_defaults(run=_doctor)
     return parser
+
+
+def _cmake_dir() -> int:
+    """Print the folder of retrograd-config.cmake, which an installed package has."""
+    import os
+
+    import retrograd
+
+    for place in retrograd.__path__:
+        folder = os.path.join(place, "cmake")
+        if os.path.isfile(os.path.join(folder, "retrograd-config.cmake")):
+            print(folder)
+            return 0
+    print(
+        "retrograd: this package was imported from a source folder, which has no retrograd-config.cmake; "
+        "install it with pip, or add the source folder to the CMake project with add_subdirectory",
+        file=sys.stderr,
+    )
+    return 1
 
 
 def _train(options: argparse.Namespace) -> int:

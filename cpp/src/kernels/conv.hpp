@@ -9,6 +9,7 @@
 // 16 lanes, which the caller folds when all is added.
 #pragma once
 
+#include "kernels/gemm.hpp"
 #include "kernels/loops.hpp"
 #include "kernels/table.hpp"
 #include "simd/accumulator.hpp"
@@ -24,6 +25,9 @@ inline constexpr int grid_rows(int vectors) { return vectors == 1 ? 16 : vectors
 #elif defined(RG_SIMD_NEON)
 inline constexpr bool grid_reads_parts = false;
 inline constexpr int grid_rows(int vectors) { return vectors == 1 ? 12 : vectors == 2 ? 10 : 5; }
+#elif defined(RG_SIMD_SSE4)  // few tiles: a machine from before 2013 may be slow
+inline constexpr bool grid_reads_parts = false;
+inline constexpr int grid_rows(int vectors) { return vectors == 4 ? 2 : 4; }
 #else
 inline constexpr bool grid_reads_parts = false;
 inline constexpr int grid_rows(int vectors) { return vectors == 1 ? 10 : vectors == 2 ? 6 : 2; }
@@ -31,11 +35,33 @@ inline constexpr int grid_rows(int vectors) { return vectors == 1 ? 10 : vectors
 
 template <class T>
 struct GridTile {
+    std::int64_t rows;
     const T *a, *b;
     T* c;
     const T* before;
     std::int64_t last;  // columns of the last vector
 };
+
+// Part of a vector or a whole one. Masks are short code, which may stand once for every row.
+#if defined(RG_SIMD_AVX512) || defined(RG_SIMD_AVX2)
+template <class T>
+RG_INLINE Vec<T> load_edge(const T* p, std::int64_t n) {
+    return load_partial(p, n);
+}
+template <class T>
+RG_INLINE void store_edge(T* p, Vec<T> v, std::int64_t n) {
+    store_partial(p, v, n);
+}
+#else
+template <class T>
+RG_INLINE Vec<T> load_edge(const T* p, std::int64_t n) {
+    return load_next(p, n);
+}
+template <class T>
+RG_INLINE void store_edge(T* p, Vec<T> v, std::int64_t n) {
+    store_some(p, v, n);
+}
+#endif
 
 enum class Read : std::uint8_t { whole, part };  // the last vector of a row of B
 
@@ -45,7 +71,8 @@ void grid_tile(const GridProduct<T>& p, const GridTile<T>& t) {
     constexpr int L = lanes<T>;
     constexpr bool part = Last == Read::part || grid_reads_parts;
     Vec<T> sum[R][C] = {};
-    const std::int64_t a_row = p.a_row, last = t.last, count = p.count[2];
+    const std::int64_t last_row = may_repeat(R) ? t.rows - 1 : R - 1;
+    const std::int64_t a_row = p.a_row, a_last = last_row * a_row, last = t.last, count = p.count[2];
     const std::int64_t a_step = p.a_step[2], b_step = p.b_step[2];
     for (std::int64_t outer = 0; outer < p.count[0]; ++outer) {
         for (std::int64_t middle = 0; middle < p.count[1]; ++middle) {
@@ -64,10 +91,10 @@ void grid_tile(const GridProduct<T>& p, const GridTile<T>& t) {
 #pragma GCC unroll 16
                 for (int r = 0; r < R; ++r) {
                     if constexpr (Lanewise) {
-                        const T* const from = a + r * a_row;
+                        const T* const from = a + (r < R - 1 ? r * a_row : a_last);
                         sum[r][0] = fma(part ? load_partial(from, last) : load(from), vb[0], sum[r][0]);
                     } else {
-                        const Vec<T> va = broadcast(a[r * a_row]);
+                        const Vec<T> va = broadcast(a[r < R - 1 ? r * a_row : a_last]);
 #pragma GCC unroll 4
                         for (int c = 0; c < C; ++c) sum[r][c] = fma(va, vb[c], sum[r][c]);
                     }
@@ -77,35 +104,38 @@ void grid_tile(const GridProduct<T>& p, const GridTile<T>& t) {
             }
         }
     }
-    const std::int64_t c_row = p.c_row;
+    const std::int64_t c_row = p.c_row, c_last = last_row * c_row;
     if (const T* const before = t.before; before != nullptr && p.before_column == 0) {
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
+            const Vec<T> one = broadcast(before[(r < R - 1 ? r : last_row) * p.before_row]);
 #pragma GCC unroll 4
-            for (int c = 0; c < C; ++c) sum[r][c] = broadcast(before[r * p.before_row]) + sum[r][c];
+            for (int c = 0; c < C; ++c) sum[r][c] = one + sum[r][c];
         }
     } else if (before != nullptr) {
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-            const T* const from = before + r * p.before_row;
+            const T* const from = before + (r < R - 1 ? r : last_row) * p.before_row;
 #pragma GCC unroll 4
             for (int c = 0; c < C - 1; ++c) sum[r][c] = load(from + c * L) + sum[r][c];
-            sum[r][C - 1] = load_next(from + (C - 1) * L, last) + sum[r][C - 1];
+            sum[r][C - 1] = load_edge(from + (C - 1) * L, last) + sum[r][C - 1];
         }
     }
     T* const to = t.c;
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-        for (int c = 0; c < C - 1; ++c) store(to + r * c_row + c * L, sum[r][c]);
+        for (int c = 0; c < C - 1; ++c) store(to + (r < R - 1 ? r * c_row : c_last) + c * L, sum[r][c]);
     }
     T* const to_last = to + (C - 1) * L;
     if (last == L) {  // what is written without a mask can be read again at once
 #pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) store(to_last + r * c_row, sum[r][C - 1]);
+        for (int r = 0; r < R; ++r) store(to_last + (r < R - 1 ? r * c_row : c_last), sum[r][C - 1]);
     } else {
 #pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) store_some(to_last + r * c_row, sum[r][C - 1], last);
+        for (int r = 0; r < R; ++r) {
+            store_edge(to_last + (r < R - 1 ? r * c_row : c_last), sum[r][C - 1], last);
+        }
     }
 }
 
@@ -120,14 +150,18 @@ struct GridTileTable {
     template <int R>
     constexpr void fill() {
         if constexpr (R > 0) {
-            rows[R] = &grid_tile<T, R, C, Last, Lanewise>;
+            rows[R] = &grid_tile<T, made_rows(R, Rows), C, Last, Lanewise>;
             fill<R - 1>();
         }
     }
     constexpr GridTileTable() { fill<Rows>(); }
 };
 
+#if defined(RG_SIMD_SSE4)
+inline constexpr int lanewise_rows = 4;
+#else
 inline constexpr int lanewise_rows = 8;
+#endif
 
 template <class T, int C>
 inline constexpr GridTileTable<T, grid_rows(C), C, Read::whole, false> grid_tiles{};
@@ -173,12 +207,18 @@ void grid_product(const GridProduct<T>& p) {
         const std::int64_t most = p.lanewise ? lanewise_rows : grid_rows(vectors);
         const std::int64_t tiles = p.m <= most ? 1 : (p.m + most - 1) / most;
         const GridTileFunction<T>* const functions = grid_tile_functions<T>(p.lanewise, part, vectors);
-        GridTile<T> tile{p.a + (p.lanewise ? j : 0), p.b + j, p.c + j,
+        GridTile<T> tile{p.m,
+                         p.a + (p.lanewise ? j : 0),
+                         p.b + j,
+                         p.c + j,
                          p.before == nullptr ? nullptr : p.before + j * p.before_column,
                          last < lanes<T> ? last : lanes<T>};
         std::int64_t rows = p.m;
         for (std::int64_t left_tiles = tiles, left_rows = p.m; left_tiles > 0; --left_tiles) {
-            if (tiles > 1) rows = (left_rows + left_tiles - 1) / left_tiles;
+            if (tiles > 1) {  // no tile but the last makes a row twice
+                rows = least(left_rows, round_up((left_rows + left_tiles - 1) / left_tiles, 2));
+                tile.rows = rows;
+            }
             functions[rows](p, tile);
             left_rows -= rows;
             tile.a += rows * p.a_row;

@@ -10,21 +10,67 @@
 namespace retrograd::RG_ISA {
 namespace {
 
+// A function stands once in the code of its loop, which knows whole vectors alone: n is a multiple of their
+// lanes. What is left at the end of an array becomes a whole vector of its own.
+template <class F, class T>
+__attribute__((noinline)) void unary_vectors(const T* x, T* y, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; i += lanes<T>) store(y + i, F::f(load(x + i)));
+}
+
+template <class T>
+__attribute__((noinline)) void unary_rest(UnaryFunction<T> vectors, const T* x, T* y, std::int64_t n) {
+    alignas(sizeof(Vec<T>)) T room[lanes<T>];
+    store(room, load_some(x, n));
+    vectors(room, room, lanes<T>);
+    store_some(y, load(room), n);
+}
+
 template <class F, class T>
 void unary_forward(const T* x, T* y, std::int64_t n) {
-    for (std::int64_t i = 0; i < n; i += lanes<T>) store_next(y + i, F::f(load_next(x + i, n - i)), n - i);
+    const std::int64_t rest = n % lanes<T>, whole = n - rest;
+    if (whole > 0) unary_vectors<F>(x, y, whole);
+    if (rest > 0) unary_rest(&unary_vectors<F, T>, x + whole, y + whole, rest);
+}
+
+template <class T>
+struct UnarySlope {
+    const T *x, *y;  // null where the rule does not read it
+    const T* dy;
+    T* dx;
+};
+
+template <class F, class T>
+__attribute__((noinline)) void unary_slopes(const UnarySlope<T>& s, std::int64_t n, bool accumulate) {
+    const UnarySlope<T> p = s;
+    for (std::int64_t i = 0; i < n; i += lanes<T>) {
+        Vec<T> vx{}, vy{};
+        if constexpr (F::needs_x) vx = load(p.x + i);
+        if constexpr (F::needs_y) vy = load(p.y + i);
+        Vec<T> d = load(p.dy + i) * F::df(vx, vy);
+        if (accumulate) d = load(p.dx + i) + d;
+        store(p.dx + i, d);
+    }
+}
+
+template <class T>
+__attribute__((noinline)) void unary_rest_of_slopes(void (*slopes)(const UnarySlope<T>&, std::int64_t, bool),
+                                                    const UnarySlope<T>& s, std::int64_t at, std::int64_t n,
+                                                    bool accumulate) {
+    alignas(sizeof(Vec<T>)) T x[lanes<T>], y[lanes<T>], dy[lanes<T>], dx[lanes<T>];
+    if (s.x != nullptr) store(x, load_some(s.x + at, n));
+    if (s.y != nullptr) store(y, load_some(s.y + at, n));
+    store(dy, load_some(s.dy + at, n));
+    if (accumulate) store(dx, load_some<T>(s.dx + at, n));
+    slopes({x, y, dy, dx}, lanes<T>, accumulate);
+    store_some(s.dx + at, load(dx), n);
 }
 
 template <class F, class T>
 void unary_backward(const T* x, const T* y, const T* dy, T* dx, std::int64_t n, bool accumulate) {
-    for (std::int64_t i = 0; i < n; i += lanes<T>) {
-        Vec<T> vx{}, vy{};
-        if constexpr (F::needs_x) vx = load_next(x + i, n - i);
-        if constexpr (F::needs_y) vy = load_next(y + i, n - i);
-        Vec<T> d = load_next(dy + i, n - i) * F::df(vx, vy);
-        if (accumulate) d = load_next<T>(dx + i, n - i) + d;
-        store_next(dx + i, d, n - i);
-    }
+    const UnarySlope<T> s{F::needs_x ? x : nullptr, F::needs_y ? y : nullptr, dy, dx};
+    const std::int64_t rest = n % lanes<T>, whole = n - rest;
+    if (whole > 0) unary_slopes<F>(s, whole, accumulate);
+    if (rest > 0) unary_rest_of_slopes(&unary_slopes<F, T>, s, whole, rest, accumulate);
 }
 
 // An operand of a binary function: an array, or one value that stands for all.

@@ -90,8 +90,16 @@ struct Blocks {
 
 // ---- a tile
 
+// Rows of C that the tiles of a width are compiled for: 1 to 4, then even numbers. A tile of one row less
+// makes its last row twice.
+inline constexpr int made_rows(int rows, int most) {
+    return rows <= 4 || rows == most ? rows : rows + rows % 2;
+}
+inline constexpr bool may_repeat(int rows) { return rows > 4 && rows % 2 == 0; }
+
 template <class T>
 struct Tile {
+    std::int64_t rows;
     const T* a;
     std::int64_t a_row, a_col;
     const T* b;
@@ -118,15 +126,18 @@ void multiply_tile(const Tile<T>& t) {
     constexpr int L = lanes<T>;
     Vec<T> sum[R][C] = {};
     const T *a = t.a, *b = t.b;
+    const std::int64_t last_row = may_repeat(R) ? t.rows - 1 : R - 1;
     if (t.before != nullptr && t.k >= 32) {  // asked for now, it is there when the sums are done
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
             for (int c = 0; c < C * L * static_cast<int>(sizeof(T)); c += 64) {
-                __builtin_prefetch(reinterpret_cast<const char*>(t.before + r * t.c_row) + c, 1);
+                __builtin_prefetch(
+                    reinterpret_cast<const char*>(t.before + (r < R - 1 ? r : last_row) * t.c_row) + c, 1);
             }
         }
     }
     const std::int64_t a_row = t.a_row, a_col = t.a_col, b_row = t.b_row, last = t.last;
+    const std::int64_t a_last = last_row * a_row;
     for (std::int64_t p = t.k; p > 0; --p) {
         // A block of K does not always stay in the nearest cache: what comes a few steps later is asked for.
         for (int c = 0; c < C * L; c += line<T>) __builtin_prefetch(b + 8 * b_row + c);
@@ -137,20 +148,21 @@ void multiply_tile(const Tile<T>& t) {
         vb[C - 1] = load_part<T, true>(b + (C - 1) * L, last);
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-            const Vec<T> va = broadcast(a[r * a_row]);
+            const Vec<T> va = broadcast(a[r < R - 1 ? r * a_row : a_last]);
 #pragma GCC unroll 8
             for (int c = 0; c < C; ++c) sum[r][c] = fma(va, vb[c], sum[r][c]);
         }
         a += a_col;
         b += b_row;
     }
-    const std::int64_t c_row = t.c_row;
+    const std::int64_t c_row = t.c_row, c_last = last_row * c_row;
     if (const T* before = t.before) {
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
+            const T* const from = before + (r < R - 1 ? r * c_row : c_last);
 #pragma GCC unroll 8
-            for (int c = 0; c < C - 1; ++c) sum[r][c] = load(before + r * c_row + c * L) + sum[r][c];
-            sum[r][C - 1] = load_part<T, true>(before + r * c_row + (C - 1) * L, last) + sum[r][C - 1];
+            for (int c = 0; c < C - 1; ++c) sum[r][c] = load(from + c * L) + sum[r][c];
+            sum[r][C - 1] = load_part<T, true>(from + (C - 1) * L, last) + sum[r][C - 1];
         }
     }
     if (const T* bias = t.bias) {
@@ -164,12 +176,13 @@ void multiply_tile(const Tile<T>& t) {
     T* out = t.c;
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
+        T* const to = out + (r < R - 1 ? r * c_row : c_last);
 #pragma GCC unroll 8
-        for (int c = 0; c < C - 1; ++c) store(out + r * c_row + c * L, sum[r][c]);
+        for (int c = 0; c < C - 1; ++c) store(to + c * L, sum[r][c]);
         if constexpr (tiles_have_edges) {
-            store_partial(out + r * c_row + (C - 1) * L, sum[r][C - 1], last);
+            store_partial(to + (C - 1) * L, sum[r][C - 1], last);
         } else {
-            store(out + r * c_row + (C - 1) * L, sum[r][C - 1]);
+            store(to + (C - 1) * L, sum[r][C - 1]);
         }
     }
 }
@@ -185,7 +198,7 @@ struct TileTable {
     template <int R>
     constexpr void fill() {
         if constexpr (R > 0) {
-            rows[R] = &multiply_tile<T, R, C>;
+            rows[R] = &multiply_tile<T, made_rows(R, most_rows(C)), C>;
             fill<R - 1>();
         }
     }
@@ -228,6 +241,11 @@ void multiply_edge(TileFunction<T> function, Tile<T> t, std::int64_t rows, int v
 }
 
 // ---- the whole
+
+// The first row of a tile, one of so many: even, so that no tile but the last makes a row twice.
+RG_INLINE std::int64_t first_row(std::int64_t rows, std::int64_t tile, std::int64_t tiles) {
+    return least(rows, (rows + 1) / 2 * tile / tiles * 2);
+}
 
 // C (rows x columns) = before + A B + bias; see MatrixProduct.
 template <class T>
@@ -275,7 +293,9 @@ RG_INLINE void multiply_panel(const Product<T>& p, Tile<T> t, const T* a, std::i
     T* const c = t.c;
     const T *const before = t.before, *const bias = t.bias;
     for (std::int64_t tile = 0; tile < tiles; ++tile) {
-        const std::int64_t first = rows * tile / tiles, some = rows * (tile + 1) / tiles - first;
+        const std::int64_t first = first_row(rows, tile, tiles);
+        const std::int64_t some = first_row(rows, tile + 1, tiles) - first;
+        t.rows = some;
         t.a = a_tile != 0 ? a + tile * a_tile : a + first * t.a_row;
         int wide = vectors;
         for (std::int64_t j = 0; j < columns; j += wide * lanes<T>) {
@@ -321,7 +341,7 @@ __attribute__((noinline)) void multiply(const Product<T>& p, T* scratch) {
                     const std::int64_t tiles = (rows + most_rows(2) - 1) / most_rows(2);
                     a_tile = round_up(Scratch<T>::tile_rows * k, line<T>);
                     for (std::int64_t tile = 0; tile < tiles; ++tile) {
-                        const std::int64_t first = rows * tile / tiles;
+                        const std::int64_t first = first_row(rows, tile, tiles);
                         // Rows that follow fill the last vector, if there are any: whole vectors are faster.
                         const std::int64_t rows_there = least(Scratch<T>::tile_rows, p.rows - i0 - first);
                         pack_a(Matrix<T>{p.a.at(i0 + first, k0), p.a.row, p.a.col}, rows_there, k,

@@ -8,13 +8,11 @@
 namespace retrograd::RG_ISA {
 namespace {
 
-// One output: a row is one term.
+// Not inlined, that what a loss computes stands once.
 template <class F, class T>
-RG_INLINE void loss_of_single_outputs(const T* z, const T* t, T* value, std::int64_t rows, Vec<T> p) {
-    for (std::int64_t k = 0; k < rows; k += lanes<T>) {
-        const std::int64_t left = rows - k;
-        const Vec<T> term = F::value(load_next(z + k, left), load_next(t + k, left), p);
-        store_next(value + k, Vec<T>{} + term, left);  // a sum of one, where -0 becomes 0
+__attribute__((noinline)) void loss_terms(const T* z, const T* t, T* terms, std::int64_t n, Vec<T> p) {
+    for (std::int64_t k = 0; k < n; k += lanes<T>) {
+        store_next(terms + k, F::value(load_next(z + k, n - k), load_next(t + k, n - k), p), n - k);
     }
 }
 
@@ -23,7 +21,12 @@ RG_INLINE void loss_of_single_outputs(const T* z, const T* t, T* value, std::int
 template <class F, class T>
 void loss_forward(const T* z, const T* t, T* value, std::int64_t rows, std::int64_t columns, T parameter) {
     const Vec<T> p = broadcast(parameter);
-    if (columns == 1) return loss_of_single_outputs<F>(z, t, value, rows, p);
+    if (columns == 1) {  // a row is one term
+        loss_terms<F>(z, t, value, rows, p);
+        for (std::int64_t k = 0; k < rows; ++k)
+            value[k] = T(0) + value[k];  // a sum of one, where -0 becomes 0
+        return;
+    }
     constexpr std::int64_t stretch = 256;  // a multiple of the 16 lanes
     T terms[stretch];
     const T count = F::mean ? static_cast<T>(columns) : T(1);
@@ -34,10 +37,7 @@ void loss_forward(const T* z, const T* t, T* value, std::int64_t rows, std::int6
     for (std::int64_t i = 0, row = 0; i < all;) {
         const std::int64_t row_left = is_short ? all - i : (row + 1) * length - i;
         const std::int64_t most = is_short ? length : stretch, n = row_left < most ? row_left : most;
-        for (std::int64_t k = 0; k < n; k += lanes<T>) {
-            store_next(terms + k, F::value(load_next(z + i + k, n - k), load_next(t + i + k, n - k), p),
-                       n - k);
-        }
+        loss_terms<F>(z + i, t + i, terms, n, p);
         i += n;
         if (is_short) {
             for (std::int64_t k = 0; k < n; ++row) {

@@ -6,7 +6,8 @@
 
 #include "simd/isa.hpp"
 
-// What was compiled: one table for each instruction set.
+// What was compiled, in rising order. A level has the kernels of the one below where it has none of its own:
+// they compute the same bits.
 #if defined(__x86_64__)
 #define RETROGRAD_FOR_EACH_ISA(X) X(baseline) X(avx2) X(avx512)
 #elif defined(__aarch64__)
@@ -17,10 +18,10 @@
 
 namespace retrograd {
 
-#define RETROGRAD_DECLARE(isa)             \
-    namespace isa {                        \
-    const Kernels<float>& table_float();   \
-    const Kernels<double>& table_double(); \
+#define RETROGRAD_DECLARE(isa)          \
+    namespace isa {                     \
+    void fill_float(Kernels<float>&);   \
+    void fill_double(Kernels<double>&); \
     }
 RETROGRAD_FOR_EACH_ISA(RETROGRAD_DECLARE)
 #undef RETROGRAD_DECLARE
@@ -29,12 +30,12 @@ namespace {
 
 struct Level {
     Isa isa;
-    const Kernels<float>& (*single)();
-    const Kernels<double>& (*twice)();
+    void (*fill_float)(Kernels<float>&);
+    void (*fill_double)(Kernels<double>&);
 };
 
-#define RETROGRAD_LEVEL(isa) {Isa::isa, &isa::table_float, &isa::table_double},
-constexpr Level levels[] = {RETROGRAD_FOR_EACH_ISA(RETROGRAD_LEVEL)};  // in rising order
+#define RETROGRAD_LEVEL(isa) {Isa::isa, &isa::fill_float, &isa::fill_double},
+constexpr Level levels[] = {RETROGRAD_FOR_EACH_ISA(RETROGRAD_LEVEL)};
 #undef RETROGRAD_LEVEL
 constexpr std::size_t level_count = sizeof levels / sizeof levels[0];
 
@@ -73,12 +74,26 @@ const Selection& selection() {
 }
 
 template <class T>
-const Kernels<T>& table_of(const Level& level) {
-    if constexpr (sizeof(T) == sizeof(float)) {
-        return level.single();
-    } else {
-        return level.twice();
+struct Tables {
+    Kernels<T> of[level_count] = {};
+
+    Tables() {
+        // A level fills its table with instructions of its own: not on a machine that lacks them.
+        for (std::size_t i = 0; i < selection().runnable_count; ++i) {
+            if (i > 0) of[i] = of[i - 1];
+            if constexpr (sizeof(T) == sizeof(float)) {
+                levels[i].fill_float(of[i]);
+            } else {
+                levels[i].fill_double(of[i]);
+            }
+        }
     }
+};
+
+template <class T>
+const Kernels<T>& table_of(const Level& level) {
+    static const Tables<T> tables;
+    return tables.of[&level - levels];
 }
 
 }  // namespace

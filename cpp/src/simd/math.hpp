@@ -16,6 +16,14 @@
 
 #include "vec.hpp"
 
+// What a loop calls is a part of it, but for the baseline, where each function stands once: machines from
+// before 2013 may be slow, and a wheel is to be small.
+#if defined(RG_SIMD_SSE4)
+#define RG_FUNCTION static __attribute__((noinline))
+#else
+#define RG_FUNCTION RG_INLINE
+#endif
+
 namespace retrograd::RG_ISA {
 
 // ---- shared pieces --------------------------------------------------------------------------------------
@@ -175,7 +183,7 @@ RG_INLINE V exp_reduced(V r) {
 
 /// e^x where the result is normal.
 template <class V>
-RG_INLINE V exp_normal(V x) {
+RG_FUNCTION V exp_normal(V x) {
     const auto a = reduce_exp(x);
     return scale_normal(exp_reduced(a.r), a.by.shifted);
 }
@@ -188,7 +196,7 @@ inline constexpr T exp_highest = sizeof(T) == 4 ? T(89) : T(710);
 
 /// e^x for x that is not above 0 (or NaN).
 template <class V>
-RG_INLINE V exp_not_positive(V x) {
+RG_FUNCTION V exp_not_positive(V x) {
     const V lowest = broadcast(exp_lowest<Scalar<V>>);
     const auto a = reduce_exp(select(lowest > x, lowest, x));  // this order keeps NaN, in one instruction
     return scale(exp_reduced(a.r), a.by);
@@ -261,7 +269,7 @@ RG_INLINE V log_special(V x, V result) {
 
 /// e^x. x = k ln 2 + r, polynomial of degree 6 (float), 12 (double). ulp 0.92, 0.87.
 template <class V>
-RG_INLINE V exp(V x) {
+RG_FUNCTION V exp(V x) {
     const V highest = broadcast(exp_highest<Scalar<V>>);
     return exp_not_positive(select(highest < x, highest, x));
 }
@@ -269,7 +277,7 @@ RG_INLINE V exp(V x) {
 /// e^x - 1, also near 0. e^r - 1 = r + r^2 q(r), then 2^k (e^r - 1) + (2^k - 1) in one rounding. ulp 1.6,
 /// 1.6.
 template <class V>
-RG_INLINE V expm1(V x) {
+RG_FUNCTION V expm1(V x) {
     using T = Scalar<V>;
     const V highest = broadcast(exp_highest<T>), lowest = constant<V>(is_float<V> ? -20 : -40);
     const V half = constant<V>(0.5);
@@ -286,7 +294,7 @@ RG_INLINE V expm1(V x) {
 
 /// 1 / (1 + e^-x), through e = e^-|x| so that both tails are accurate. ulp 2.0, 2.0.
 template <class V>
-RG_INLINE V sigmoid(V x) {
+RG_FUNCTION V sigmoid(V x) {
     const V e = exp_not_positive(-abs(x)), one = constant<V>(1);
     const V s = select(x < V{}, e, one) / (one + e);
     return select(x < constant<V>(-1.4), fma(-e, s, e), s);  // e - e s: without the rounding of 1 + e
@@ -295,7 +303,7 @@ RG_INLINE V sigmoid(V x) {
 /// tanh x. |x| <= 0.625: x + x^3 p(x^2), p of degree 4 (float), 10 (double); above: 1 - 2 / (e^2|x| + 1).
 /// ulp 1.4, 1.4.
 template <class V>
-RG_INLINE V tanh(V x) {
+RG_FUNCTION V tanh(V x) {
     const V one = constant<V>(1), two = constant<V>(2);
     const V a = abs(x), z = x * x, limit = constant<V>(is_float<V> ? 10 : 20);
     V p;
@@ -316,7 +324,7 @@ RG_INLINE V tanh(V x) {
 /// log x. x = 2^e (1 + f); float: f + f^2 q(f), q of degree 8; double: s = f / (2 + f), degree 6 in s^2.
 /// ulp 0.84, 0.83.
 template <class V>
-RG_INLINE V log(V x) {
+RG_FUNCTION V log(V x) {
     const auto a = split_log_any(x);
     return log_special(x, log_reduced(a.f, a.e));
 }
@@ -324,7 +332,7 @@ RG_INLINE V log(V x) {
 /// log(1 + x), also near 0. u = 1 + x and its rounding error c; the f of u is corrected by c 2^-e. ulp 1.5,
 /// 1.4.
 template <class V>
-RG_INLINE V log1p(V x) {
+RG_FUNCTION V log1p(V x) {
     using T = Scalar<V>;
     const V one = constant<V>(1);
     const V u = one + x, from_x = u - one;
@@ -338,7 +346,7 @@ RG_INLINE V log1p(V x) {
 
 /// log(1 + e^x) = max(x, 0) + log1p(e^-|x|). ulp 1.8, 1.8.
 template <class V>
-RG_INLINE V softplus(V x) {
+RG_FUNCTION V softplus(V x) {
     const V zero{}, one = constant<V>(1);
     const V t = exp_not_positive(-abs(x));
     const V u = one + t;
@@ -353,7 +361,7 @@ RG_INLINE V softplus(V x) {
 /// erf x. |x| <= 1: x + x p(x^2), p of degree 6 (float), 11 (double); above: 1 - exp(-q(|x| - 1)), q of
 /// degree 6 (float), 17 (double). ulp 1.1, 1.2.
 template <class V>
-RG_INLINE V erf(V x) {
+RG_FUNCTION V erf(V x) {
     const V one = constant<V>(1), a = abs(x), z = x * x, limit = constant<V>(is_float<V> ? 3.95 : 5.95);
     const V u = select(limit < a, limit, a) - one;
     V p, q;
@@ -538,14 +546,14 @@ RG_INLINE V sin_of(CircleArgument<V> a, UIntOf<V> quadrant) {
 /// sin x, any x. |x| <= 1e5 (float), 1e9 (double): x - k pi/2 with pi/2 in three parts; beyond: the bits of
 /// 2/pi. ulp 1.3, 1.2.
 template <class V>
-RG_INLINE V sin(V x) {
+RG_FUNCTION V sin(V x) {
     const auto a = reduce_circle(x);
     return select(x == V{}, x, sin_of(a, a.quadrant));
 }
 
 /// cos x, any x; reduced as for sin. ulp 1.2, 1.2.
 template <class V>
-RG_INLINE V cos(V x) {
+RG_FUNCTION V cos(V x) {
     const auto a = reduce_circle(x);
     return sin_of(a, a.quadrant + 1);
 }
@@ -553,7 +561,7 @@ RG_INLINE V cos(V x) {
 /// arctan x. t = |x| or 1/|x|, t + t^3 p(t^2) with p of degree 8 (float), 19 (double); pi/2 - that for |x| >
 /// 1. ulp 1.2, 1.2.
 template <class V>
-RG_INLINE V arctan(V x) {
+RG_FUNCTION V arctan(V x) {
     const V one = constant<V>(1), a = abs(x);
     const MaskOf<V> outside = a > one;
     const V t = select(outside, -one, a) / select(outside, a, one), z = t * t;
@@ -625,7 +633,7 @@ RG_INLINE Pair<V> log_pair(V x) {
 /// are those of IEEE 754's pow: a negative x needs an integer y, x^0 and 1^y are 1 even for NaN, zeros and
 /// infinities keep the sign of an odd power.
 template <class V>
-RG_INLINE V pow(V x, V y) {
+RG_FUNCTION V pow(V x, V y) {
     using T = Scalar<V>;
     const V zero{}, one = constant<V>(1), inf = infinity<V>(), a = abs(x);
     const auto l = log_pair(a);

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import shutil
+import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -78,17 +81,72 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
     yield from page.visits(browser)
 
 
+class CppBuild:
+    """tests/cpp and examples/cpp, compiled beside the first tests; those that need them come last.
+
+    RETROGRAD_CPP_BUILD names a folder that is kept and used again.
+    """
+
+    def __init__(self) -> None:
+        self.kept = os.environ.get("RETROGRAD_CPP_BUILD")
+        self.folder = Path(self.kept or tempfile.mkdtemp(prefix="retrograd-cpp-"))
+        self.log = self.folder / "log.txt"
+        configure = [
+            "cmake",
+            "-S",
+            str(ROOT / "tests" / "cpp"),
+            "-B",
+            str(self.folder),
+            "-DRETROGRAD_INSTALL=ON",
+        ]
+        compile_ = ["cmake", "--build", str(self.folder), "--parallel", "1"]
+        command = f"{shlex.join(configure)} && {shlex.join(compile_)}"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                ["nice", "-n", "19", "sh", "-c", command], stdout=log, stderr=log, start_new_session=True
+            )
+
+    def wait(self) -> Path:
+        status = self.process.wait(timeout=1800)
+        assert status == 0, self.log.read_text()[-8000:]
+        return self.folder
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        if not self.kept:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+_BUILD = pytest.StashKey[CppBuild]()
+
+
+def _needs_cpp(item: pytest.Item) -> bool:
+    return "built_cpp" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_needs_cpp)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    wanted = any(map(_needs_cpp, session.items)) and not session.config.option.collectonly
+    if wanted and all(map(shutil.which, ("cmake", "nice", os.environ.get("CXX", "c++").split()[0]))):
+        session.config.stash[_BUILD] = CppBuild()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    build = session.config.stash.get(_BUILD, None)
+    if build is not None:
+        build.end()
+
+
 @pytest.fixture(scope="session")
-def built_cpp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder where tests/cpp and examples/cpp are built; RETROGRAD_CPP_BUILD names one to use again."""
-    cmake = shutil.which("cmake")
-    if cmake is None or shutil.which(os.environ.get("CXX", "c++")) is None:
-        pytest.skip("needs cmake and a C++ compiler")
-    build = Path(os.environ.get("RETROGRAD_CPP_BUILD") or tmp_path_factory.mktemp("cpp"))
-    for command in (
-        [cmake, "-S", str(ROOT / "tests" / "cpp"), "-B", str(build), "-DRETROGRAD_INSTALL=ON"],
-        [cmake, "--build", str(build), "--parallel", "2"],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    return build
+def built_cpp(pytestconfig: pytest.Config) -> Path:
+    """The folder where tests/cpp and examples/cpp are built."""
+    build = pytestconfig.stash.get(_BUILD, None)
+    if build is None:
+        pytest.skip("needs cmake, nice and a C++ compiler")
+    return build.wait()

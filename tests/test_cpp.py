@@ -113,14 +113,14 @@ def hash_of_python() -> str:
     return f"{number:016x}"
 
 
-def names_in(library: Path) -> list[str]:
-    """What a shared library shows to others, without what the C++ standard library leaves there."""
+def names_in(library: Path) -> set[str]:
+    """What a shared library shows to others, without templates of the C++ standard library."""
     nm = shutil.which("nm")
     if nm is None or sys.platform != "linux":
         pytest.skip("needs nm and a shared library of Linux")
     lines = run(nm, "-D", "-C", "--defined-only", library).splitlines()
-    names = [line.split(maxsplit=2)[2] for line in lines]
-    return [name for name in names if not re.match(r"(typeinfo \w+ for |vtable for |guard .* )?std::", name)]
+    names = {line.split(maxsplit=2)[2] for line in lines}
+    return {name for name in names if "retrograd" in name or "std::" not in name}
 
 
 def test_add_subdirectory(programs: Path, hash_of_python: str) -> None:
@@ -153,7 +153,7 @@ def test_fetch_content(tmp_path: Path) -> None:
 def test_find_package_in_a_prefix(prefix: Path, hash_of_python: str, tmp_path: Path) -> None:
     built = build(CONSUMERS / "find_package", tmp_path, f"-DCMAKE_PREFIX_PATH={prefix}")
     assert run(built / "consumer").strip() == hash_of_python
-    assert names_in(next((built / "plugin").glob("*plugin.so"))) == ["train_xor"]
+    assert names_in(next((built / "plugin").glob("*plugin.so"))) == {"train_xor"}
 
 
 def test_what_is_installed(prefix: Path) -> None:
@@ -177,7 +177,7 @@ def test_find_package_in_the_wheel(wheel: Path, hash_of_python: str, tmp_path: P
         CCACHE_BASEDIR=str(tmp_path),  # another run has another folder
     )
     assert run(built / "consumer").strip() == hash_of_python
-    assert names_in(next((built / "plugin").glob("*plugin.so"))) == ["train_xor"]
+    assert names_in(next((built / "plugin").glob("*plugin.so"))) == {"train_xor"}
 
 
 def test_the_wheel_has_the_sources(wheel: Path) -> None:

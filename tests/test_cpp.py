@@ -107,14 +107,14 @@ def hash_of_python() -> str:
     return f"{number:016x}"
 
 
-def names_in(library: Path) -> list[str]:
-    """What a shared library shows to others, without what the C++ standard library leaves there."""
+def names_in(library: Path) -> set[str]:
+    """What a shared library shows to others, without templates of the C++ standard library."""
     nm = shutil.which("nm")
     if nm is None or sys.platform != "linux":
         pytest.skip("needs nm and a shared library of Linux")
     lines = run(nm, "-D", "-C", "--defined-only", library).splitlines()
-    names = [line.split(maxsplit=2)[2] for line in lines]
-    return [name for name in names if not re.match(r"(typeinfo \w+ for |vtable for |guard .* )?std::", name)]
+    names = {line.split(maxsplit=2)[2] for line in lines}
+    return {name for name in names if "retrograd" in name or "std::" not in name}
 
 
 def test_add_subdirectory(built_cpp: Path, hash_of_python: str) -> None:
@@ -147,7 +147,7 @@ def test_fetch_content(tmp_path: Path) -> None:
 def test_find_package_in_a_prefix(prefix: Path, hash_of_python: str, tmp_path: Path) -> None:
     built = build(CONSUMERS / "find_package", tmp_path, f"-DCMAKE_PREFIX_PATH={prefix}")
     assert run(built / "consumer").strip() == hash_of_python
-    assert names_in(next((built / "plugin").glob("*plugin.so"))) == ["train_xor"]
+    assert names_in(next((built / "plugin").glob("*plugin.so"))) == {"train_xor"}
 
 
 def test_what_is_installed(prefix: Path) -> None:
@@ -171,22 +171,20 @@ def test_find_package_in_the_wheel(wheel: Path, hash_of_python: str, tmp_path: P
         CCACHE_BASEDIR=str(tmp_path),  # another run has another folder
     )
     assert run(built / "consumer").strip() == hash_of_python
-    assert names_in(next((built / "plugin").glob("*plugin.so"))) == ["train_xor"]
+    assert names_in(next((built / "plugin").glob("*plugin.so"))) == {"train_xor"}
 
 
 def test_the_wheel_has_the_sources(wheel: Path) -> None:
     """All that the library is built of, byte by byte, and nothing else."""
     with tarfile.open(wheel / "sources.tar.bz2") as archive:
-        members = {member.name: member for member in archive.getmembers()}
-        wanted = [ROOT / "CMakeLists.txt", ROOT / "LICENSE"]
-        kinds = {".cpp", ".hpp", ".h", ".cmake", ".in", ".map"}
-        wanted += [path for path in (ROOT / "cpp").rglob("*") if path.suffix in kinds]
-        assert set(members) == {path.relative_to(ROOT).as_posix() for path in wanted}
-        for path in wanted:
-            file = archive.extractfile(path.relative_to(ROOT).as_posix())
-            assert file is not None
-            assert file.read() == path.read_bytes(), path
-        owners = {(m.uid, m.gid, m.uname, m.gname, m.mode, m.mtime) for m in members.values()}
+        members = archive.getmembers()
+        texts = {member.name: archive.extractfile(member) for member in members}
+        packed = {name: file.read() for name, file in texts.items() if file is not None}
+    wanted = [ROOT / "CMakeLists.txt", ROOT / "LICENSE"]
+    kinds = {".cpp", ".hpp", ".h", ".cmake", ".in", ".map"}
+    wanted += [path for path in (ROOT / "cpp").rglob("*") if path.suffix in kinds]
+    assert packed == {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in wanted}
+    owners = {(m.uid, m.gid, m.uname, m.gname, m.mode, m.mtime) for m in members}
     assert owners == {(0, 0, "", "", 0o644, 946_684_800)}
 
 

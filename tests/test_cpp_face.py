@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ Maker = Callable[[], rg.Model]
 
 
 def of(layer: Any, *shape: int, dtype: str | None = None) -> Maker:
+    @cache  # a second call of the layer has another number
     def make() -> rg.Model:
         x = rg.Input(shape, dtype=dtype)
         return rg.Model([x], [layer(x)], seed=3)
@@ -30,6 +32,7 @@ def of(layer: Any, *shape: int, dtype: str | None = None) -> Maker:
 
 
 def joined(layer: Any, *sizes: int) -> Maker:
+    @cache
     def make() -> rg.Model:
         inputs = [rg.Input(size) for size in sizes]
         return rg.Model(inputs, [layer(*inputs)], seed=3)

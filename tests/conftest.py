@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shlex
-import shutil
-import signal
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from cpp_builds import BUILDS, Build, can_build
 
 Example = Callable[[str], ModuleType]
 
@@ -81,72 +77,48 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
     yield from page.visits(browser)
 
 
-class CppBuild:
-    """tests/cpp and examples/cpp, compiled beside the first tests; those that need them come last.
-
-    RETROGRAD_CPP_BUILD names a folder that is kept and used again.
-    """
-
-    def __init__(self) -> None:
-        self.kept = os.environ.get("RETROGRAD_CPP_BUILD")
-        self.folder = Path(self.kept or tempfile.mkdtemp(prefix="retrograd-cpp-"))
-        self.log = self.folder / "log.txt"
-        configure = [
-            "cmake",
-            "-S",
-            str(ROOT / "tests" / "cpp"),
-            "-B",
-            str(self.folder),
-            "-DRETROGRAD_INSTALL=ON",
-        ]
-        compile_ = ["cmake", "--build", str(self.folder), "--parallel", "1"]
-        command = f"{shlex.join(configure)} && {shlex.join(compile_)}"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                ["nice", "-n", "19", "sh", "-c", command], stdout=log, stderr=log, start_new_session=True
-            )
-
-    def wait(self) -> Path:
-        status = self.process.wait(timeout=1800)
-        assert status == 0, self.log.read_text()[-8000:]
-        return self.folder
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        if not self.kept:
-            shutil.rmtree(self.folder, ignore_errors=True)
+_BUILDS = pytest.StashKey[dict[str, Build | None]]()
 
 
-_BUILD = pytest.StashKey[CppBuild]()
-
-
-def _needs_cpp(item: pytest.Item) -> bool:
-    return "built_cpp" in getattr(item, "fixturenames", ())
+def _builds_of(item: pytest.Item) -> set[str]:
+    return BUILDS.keys() & set(getattr(item, "fixturenames", ()))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=_needs_cpp)
+    items.sort(key=lambda item: bool(_builds_of(item)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    wanted = any(map(_needs_cpp, session.items)) and not session.config.option.collectonly
-    if wanted and all(map(shutil.which, ("cmake", "nice", os.environ.get("CXX", "c++").split()[0]))):
-        session.config.stash[_BUILD] = CppBuild()
+    if session.config.option.collectonly or not can_build():
+        return
+    wanted = set().union(*map(_builds_of, session.items))
+    session.config.stash[_BUILDS] = {name: BUILDS[name]() for name in sorted(wanted)}
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    build = session.config.stash.get(_BUILD, None)
-    if build is not None:
-        build.end()
+    for build in session.config.stash.get(_BUILDS, {}).values():
+        if build is not None:
+            build.end()
+
+
+def _built(config: pytest.Config, name: str) -> Path:
+    builds = config.stash.get(_BUILDS, None)
+    if builds is None:
+        pytest.skip("needs cmake, nice and a C++ compiler")
+    build = builds[name]
+    if build is None:
+        pytest.skip("the package was imported from a source folder")
+    return build.wait()
 
 
 @pytest.fixture(scope="session")
 def built_cpp(pytestconfig: pytest.Config) -> Path:
     """The folder where tests/cpp and examples/cpp are built."""
-    build = pytestconfig.stash.get(_BUILD, None)
-    if build is None:
-        pytest.skip("needs cmake, nice and a C++ compiler")
-    return build.wait()
+    return _built(pytestconfig, "built_cpp")
+
+
+@pytest.fixture(scope="session")
+def built_from_wheel(pytestconfig: pytest.Config) -> Path:
+    """The folder where a program was built that finds the library in the wheel."""
+    return _built(pytestconfig, "built_from_wheel")

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import retrograd as rg
+from cpp_builds import wheel_folder
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "tests" / "cpp"
@@ -68,13 +69,10 @@ def prefix(built_cpp: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def wheel() -> Path:
     """The folder of the installed package that CMake reads."""
-    shown = subprocess.run(
-        [sys.executable, "-m", "retrograd", "--cmake-dir"], capture_output=True, text=True, check=False
-    )
-    if shown.returncode != 0:
-        assert "source folder" in shown.stderr
+    folder = wheel_folder()
+    if folder is None:
         pytest.skip("the package was imported from a source folder")
-    return Path(shown.stdout.strip())
+    return folder
 
 
 # ------------------------------------------------------------------------------------------- programs
@@ -161,17 +159,9 @@ def test_what_is_installed(prefix: Path) -> None:
     assert len(targets) == 1
 
 
-def test_find_package_in_the_wheel(wheel: Path, hash_of_python: str, tmp_path: Path) -> None:
-    built = build(
-        CONSUMERS / "find_package",
-        tmp_path,
-        f"-Dretrograd_ROOT={wheel}",
-        "-DCMAKE_BUILD_TYPE=Debug",
-        "-DCMAKE_CXX_FLAGS_DEBUG=-O0",  # half the time, and the same bits
-        CCACHE_BASEDIR=str(tmp_path),  # another run has another folder
-    )
-    assert run(built / "consumer").strip() == hash_of_python
-    assert names_in(next((built / "plugin").glob("*plugin.so"))) == {"train_xor"}
+def test_find_package_in_the_wheel(built_from_wheel: Path, hash_of_python: str) -> None:
+    assert run(built_from_wheel / "consumer").strip() == hash_of_python
+    assert names_in(next((built_from_wheel / "plugin").glob("*plugin.so"))) == {"train_xor"}
 
 
 def test_the_wheel_has_the_sources(wheel: Path) -> None:

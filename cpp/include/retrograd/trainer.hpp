@@ -92,6 +92,9 @@ template <class T>
 struct TrainerState;
 struct TrainerFile;  // io/checkpoint.cpp
 
+// One thread trains; a second call that trains throws StateError. Meanwhile other threads may ask for
+// iteration, epoch, lr, penalty, gradient_norm and threads_used, set the schedule, and stop; what looks into
+// it (unfinished, plan, memory, evaluate, save, trace) or sets iteration and epoch throws StateError.
 template <class T>
 class Trainer {
   public:

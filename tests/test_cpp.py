@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +55,6 @@ def build(source: Path, folder: Path, *options: str, **environment: str) -> Path
     return folder
 
 
-def run_tests(folder: Path) -> None:
-    run(shutil.which("ctest") or "ctest", "--test-dir", folder, "--output-on-failure")
-
-
 @pytest.fixture(scope="module")
 def prefix(built_cpp: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the library is installed."""
@@ -78,13 +75,8 @@ def wheel() -> Path:
 # ------------------------------------------------------------------------------------------- programs
 
 
-@pytest.mark.parametrize("folder", ["base", "io", "train"])
-def test_programs_of_one_part(folder: str, tmp_path: Path) -> None:
-    run_tests(build(FOLDER / folder, tmp_path))
-
-
-def test_programs_of_the_library(built_cpp: Path) -> None:
-    run_tests(built_cpp)
+def test_programs(built_cpp: Path) -> None:
+    run(shutil.which("ctest") or "ctest", "--test-dir", built_cpp, "--output-on-failure", "--parallel", "2")
 
 
 # ---------------------------------------------------------------------------------- three ways to find it
@@ -216,11 +208,15 @@ def test_every_public_header_compiles_alone(compiler: str, tmp_path: Path) -> No
     include = str(ROOT / "cpp" / "include")
     assert len(HEADERS) > 10
     strict = ["-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{include}"]
+    c_compiler = {"g++": "gcc", "clang++": "clang"}[compiler]
+    commands = []
     for header in HEADERS:
-        source = tmp_path / "alone.cpp"
-        source.write_text(f"#include <retrograd/{header.name}>\n#include <retrograd/{header.name}>\n")
-        run(compiler, "-std=c++20", *strict, source)
+        text = f"#include <retrograd/{header.name}>\n#include <retrograd/{header.name}>\n"
+        source = tmp_path / f"{header.name}.cpp"
+        source.write_text(text)
+        commands.append([compiler, "-std=c++20", *strict, source])
         if header.suffix == ".h":
-            source = tmp_path / "alone.c"
-            source.write_text(f"#include <retrograd/{header.name}>\n#include <retrograd/{header.name}>\n")
-            run({"g++": "gcc", "clang++": "clang"}[compiler], "-std=c11", *strict, source)
+            source.with_suffix(".c").write_text(text)
+            commands.append([c_compiler, "-std=c11", *strict, source.with_suffix(".c")])
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda command: run(*command), commands))

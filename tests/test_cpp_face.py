@@ -110,7 +110,7 @@ SCHEDULES: dict[str, Any] = {
     "warmup_cosine": rg.schedules.WarmupCosine(0.1, 2, 5),
     "one_cycle": rg.schedules.OneCycle(0.1, 5, pct_start=0.4),
     "piecewise": rg.schedules.Piecewise([2, 4], [0.1, 0.05, 0.01]),
-    "plateau": rg.schedules.ReduceOnPlateau(0.1),
+    "plateau": rg.schedules.ReduceOnPlateau(0.1, patience=0),
 }
 
 LOSSES: dict[str, Any] = {
@@ -165,6 +165,8 @@ def trained(loss: Any, optimizer: Any, targets: np.ndarray[Any, Any]) -> rg.Mode
         trainer.step(x, targets)
         if i % 2 == 1:
             trainer._core.end_epoch()
+            if isinstance(getattr(optimizer, "lr", None), rg.schedules.ReduceOnPlateau):
+                trainer._core.observe(1.0)
     return net
 
 

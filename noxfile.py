@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent
 WHEEL_LIMIT = 2_000_000  # bytes
 OF_THE_PAGE = ("page", "panels", "keys", "lessons")  # tests/test_play_*.py that need a browser
 # folders of tests/cpp
-PROGRAMS = ["base", "kernels", "ops", "train", "io", "checkpoint", "threads", "vector_math"]
+PROGRAMS = ["base", "kernels", "ops", "train", "io", "checkpoint", "face", "threads", "vector_math"]
 
 # What stubtest may not complain of. Aliases of types exist in the stub alone; pybind11 has a metaclass and an
 # __init__ of its own; records are written as plain attributes; operators are made in graph.py.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import shutil
 import time
@@ -50,6 +52,14 @@ def launched() -> Iterator[Any]:
         found.close()
 
 
+def slowed(page: Any) -> Any:
+    """The page, as many times slower as PLAY_SLOWDOWN says: what a busy machine does, at will."""
+    rate = float(os.environ.get("PLAY_SLOWDOWN", "1"))
+    if rate > 1:
+        page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": rate})
+    return page
+
+
 class Visit:
     """One page of one server, and everything that should not have happened on it."""
 
@@ -64,7 +74,7 @@ class Visit:
         context.on("weberror", lambda e: self.problems.append(("uncaught", str(e.error))))
         context.on("requestfailed", lambda r: self.problems.append(("failed", r.url)))
         context.on("request", self._request)
-        self.page = context.new_page()
+        self.page = slowed(context.new_page())
         self.page.on("websocket", lambda w: self._socket(w.url))
 
     def _request(self, request: Any) -> None:
@@ -83,16 +93,32 @@ class Visit:
     def reading(self, name: str) -> str:
         return str(self.page.inner_text(f"[data-reading={name}] dd >> nth=0"))
 
-    def until(self, true: Callable[[], Any], seconds: float = 5.0) -> Any:
-        """Wait for something that is seen from here."""
+    def until(self, true: Callable[[], Any], seconds: float = 15.0) -> Any:
+        """Wait for something that is seen from here, between two messages: never what one has half done."""
         end = time.monotonic() + seconds
-        while not (found := true()):
+        while True:
+            with resting(self.server):
+                found = true()
+            if found:
+                return found
             assert time.monotonic() < end, "it has not come about"
             self.page.wait_for_timeout(20)
-        return found
 
     def idle(self, step: int) -> None:
         self.until(lambda: self.session.runs[0].step == step and self.reading("step") == str(step))
+
+
+@contextlib.contextmanager
+def resting(server: Server) -> Iterator[None]:
+    """The session between two messages, for as long as somebody looks."""
+    if not server.running:
+        yield
+        return
+    asyncio.run_coroutine_threadsafe(server._busy.acquire(), server._loop).result()
+    try:
+        yield
+    finally:
+        server._loop.call_soon_threadsafe(server._busy.release)
 
 
 Visitor = Callable[..., Visit]

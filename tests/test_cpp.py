@@ -4,8 +4,8 @@
 NaN, gradients that are added, every instruction set of the machine. The longer programs (kernels,
 vector_math) are for ``nox -s cpp``.
 
-The library is compiled once for all that is beside it here (a compiler cache has it from pip's build), and
-once more, without optimisation, from the sources that the wheel carries.
+The library is compiled once for all that is beside it here, and once more from the sources that the wheel
+carries; a compiler cache has both from pip's build.
 """
 
 from __future__ import annotations

@@ -102,6 +102,17 @@ def test_it_is_there_within_a_second_and_says_nothing(visit: Visitor) -> None:
     assert (one.strangers, one.problems) == ([], [])
 
 
+def test_nothing_can_be_run_before_python_has_answered(visit: Visitor) -> None:
+    silent = "window.WebSocket = class extends EventTarget { send() {} close() {} };"
+    one = visit(script=silent)
+    one.page.goto(one.server.url)
+    play = one.page.locator("[data-do=play]")
+    play.wait_for()
+    assert play.is_disabled()
+    assert play.get_attribute("title") == "Not connected"
+    assert one.page.locator(".rg-transport button:not([disabled])").count() == 0
+
+
 def test_the_core_loop_needs_no_scrolling(visit: Visitor) -> None:
     page = visit().open()
     assert page.evaluate("() => document.documentElement.scrollHeight") == 720

@@ -20,6 +20,7 @@ pytest.importorskip("websockets")
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("retrograd._explain")
 
+from page import slowed
 from playwright.sync_api import expect
 from retrograd._play.config import Config
 from retrograd._play.server import Server
@@ -87,7 +88,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Play]]:
                 None if r.url.startswith((base, "data:", "blob:")) else wrong.append(("outside", r.url))
             ),
         )
-        page = context.new_page()
+        page = slowed(context.new_page())
         page.goto(server.url + more)
         expect(page.locator(".rg-timeline-text")).to_contain_text("step")
         return Play(page, server.session, server.url)

@@ -65,6 +65,7 @@ export function mount(root, { store, send }) {
     el("div", { class: "rg-bar-low" }, [stripe.root, readings]),
   );
 
+  buttons.enable(store);
   store.on("hello", ({ version, dtype }) => setText(engine, `${version} · ${dtype}`));
   store.on("status", ({ status }) => {
     setAttribute(link, "data-status", status);

@@ -1,8 +1,8 @@
 """What the tests of C++ need compiled, in processes of their own beside the first tests.
 
-They wait for it last, so that the compiler has the processor that a test leaves idle. A compiler cache has the
-library from pip's build: from the folder where the compiler runs to the sources the way is ../../cpp each time,
-and ``CCACHE_BASEDIR`` makes it tell files by such ways.
+They wait for it last, so that the compiler has the processor that a test leaves idle. A compiler cache has
+the library from pip's build: from the folder where the compiler runs to the sources the way is ../../cpp each
+time, and ``CCACHE_BASEDIR`` makes it tell files by such ways.
 """
 
 from __future__ import annotations

@@ -63,19 +63,20 @@ PUBLIC_HEADERS = {
 
 # A module imports what stands before it, within a line too. `retrograd._core` is the extension.
 MODULES = [
-    "_core errors _arguments _table init",
+    "_core errors _arguments _table _axes init",
     "graph ops",
     "activations layers",
     "losses metrics",
     "schedules optim",
     "stream",
     "data",
+    "_bound _summary",
     "model",
     "_curve _course",
     "history _progress _events callbacks stop _flow",
     "_checkpoint",
     "_feed",
-    "_run",
+    "_run _objective",
     "trainer",
     "_trace _check datasets",
     "_layout _drawing _symbolic",

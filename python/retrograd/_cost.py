@@ -10,10 +10,12 @@ import numpy as np
 
 from retrograd import losses
 from retrograd._arguments import Record, integer, unknown
+from retrograd._bound import call_name
 from retrograd._machine import Machine, Seconds, copy_rate, machine, median_time, smallest
+from retrograd._summary import Summary
 from retrograd._table import bytes_text, count_text, html_paragraph, html_table, text_table
 from retrograd.errors import ArgumentError, NonFiniteError
-from retrograd.model import Model, Summary, call_name
+from retrograd.model import Model
 from retrograd.optim import resolve
 from retrograd.trainer import Trainer
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from retrograd import _core
 from retrograd._arguments import Record
-from retrograd.model import call_name
+from retrograd._bound import call_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

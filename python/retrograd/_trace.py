@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrograd._arguments import unknown
+from retrograd._bound import call_name
 from retrograd._table import html_paragraph, html_table
-from retrograd.model import call_name
 from retrograd.trainer import Trainer
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrograd._arguments import Record, integer, real, unknown
+from retrograd._bound import call_name
 from retrograd._table import html_paragraph, html_table, text_table
 from retrograd._trace import Trace, trace_of
 from retrograd.errors import ArgumentError
-from retrograd.model import Model, call_name
+from retrograd.model import Model
 from retrograd.trainer import Trainer
 
 if TYPE_CHECKING:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakValueDictionary, ref
 
 import numpy as np
 
 from retrograd import _core
-from retrograd._arguments import integer, nearest, seed_of, unknown
+from retrograd._arguments import integer, seed_of, unknown
+from retrograd._bound import BoundLayer, Views
 from retrograd._core import direct_predict
-from retrograd._table import bytes_text, html_paragraph, html_table, text_table
+from retrograd._summary import Summary
 from retrograd.data import match_inputs
 from retrograd.errors import ArgumentError, DTypeError, GraphError, ShapeError, StateError
 from retrograd.graph import Node, shape_text
 from retrograd.layers import Layer
-from retrograd.layers.standardize import measured
 from retrograd.metrics import probabilities
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-    from retrograd._core import Array, LayerInfo, Model32, Model64
+    from retrograd._core import Array, Model32, Model64
     from retrograd._trace import Trace
 
     Path = str | os.PathLike[str]
@@ -36,243 +36,6 @@ __all__ = ["Model", "Sequential", "load"]
 SUFFIX = ".safetensors"
 _OTHERS = ("constant:", "optimizer:", "loss:", "epoch:", "note:")  # how tensors that are none begin
 _LINK = "retrograd.link"  # in a file's metadata: what makes probabilities of each output
-
-V = TypeVar("V")
-
-
-class Views(Mapping[str, V]):
-    """Names and what they stand for, in the order of the model; the arrays are views of the core's memory.
-
-    The mapping is read-only, its arrays are not: ``net.parameters["dense_0.bias"][...] = 0`` writes into the
-    model.
-    """
-
-    __slots__ = ("_items", "_what")
-
-    def __init__(self, items: dict[str, V], what: str) -> None:
-        self._items = items
-        self._what = what
-
-    def __getitem__(self, name: str) -> V:
-        try:
-            return self._items[name]
-        except KeyError:
-            known = ", ".join(self._items) or "none"
-            raise KeyError(
-                f"no {self._what} {name!r};{nearest(name, self._items)} there are {known}"
-            ) from None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._items
-
-    def __repr__(self) -> str:
-        rows = [
-            f"{name:32} {value.shape} {value.dtype}"
-            if isinstance(value, np.ndarray)
-            else f"{name:32} {value!r}"
-            for name, value in self._items.items()
-        ]
-        return "\n".join(rows) or f"(no {self._what})"
-
-
-class BoundLayer:
-    """A layer within a model: ``net["dense_0"]``.
-
-    Attributes
-    ----------
-    name, kind, config
-        What it is called, ``"dense"`` for instance, and what it was made with.
-    calls
-        How often it stands in the graph with the same parameters.
-    weight, bias, ...
-        Views of its parameters, by their role.
-    """
-
-    def __init__(self, model: Model, info: LayerInfo) -> None:
-        self._model = model
-        self._info = info
-        self.name = info.name
-        self.kind = info.kind
-        self.config = info.config
-        self.calls = info.calls
-
-    @property
-    def parameters(self) -> Views[Array]:
-        """Role -> view, ``{"weight": ..., "bias": ...}``."""
-        views = self._model.parameters
-        return Views(
-            {role: views[name] for role, name in self._info.parameters.items()}, f"parameter of {self.name}"
-        )
-
-    @property
-    def buffers(self) -> Views[Array]:
-        """Role -> view of what is saved but not trained, ``{"running_mean": ..., "running_var": ...}``."""
-        views = self._model.buffers
-        return Views(
-            {role: views[name] for role, name in self._info.buffers.items()}, f"buffer of {self.name}"
-        )
-
-    def __getattr__(self, role: str) -> Any:
-        if not role.startswith("_"):
-            for views in (self.parameters, self.buffers):
-                if role in views:
-                    return views[role]
-        known = ", ".join([*self._info.parameters, *self._info.buffers]) or "no parameters"
-        raise AttributeError(f"layer {self.name!r} has no {role!r}; it has {known}")
-
-    def adapt(self, x: Any) -> None:
-        """Measure the mean and std that a ``Standardize`` layer uses: see ``rg.Standardize``.
-
-        Raises
-        ------
-        GraphError
-            A layer of another kind.
-        ShapeError, DTypeError, ArgumentError
-            x does not fit, is not made of numbers, or has one that is not finite.
-        """
-        if self.kind != "standardize":
-            raise GraphError(f"layer {self.name!r} is {self.kind}, which has nothing to adapt to data")
-        mean, std = measured(self.name, x)
-        if mean.shape != self.mean.shape:
-            raise ShapeError(
-                f"{self.name}: adapt: x has {mean.size} features on its last axis, expected {self.mean.size}"
-            )
-        self.mean[...], self.std[...] = mean, std
-
-    @property
-    def output(self) -> Node:
-        """The node it makes of its input, in its first call; another model may be built from it."""
-        self._model._lend()
-        nodes = self._info.nodes
-        return self._model._core.node(nodes.get("a") or nodes["z"])
-
-    @property
-    def inputs(self) -> list[Node]:
-        """The nodes its first call was given."""
-        self._model._lend()
-        return [self._model._core.node(name) for name in self._info.inputs[0]]
-
-    @property
-    def input(self) -> Node:
-        """The node its first call was given.
-
-        Raises
-        ------
-        GraphError
-            It was given several: see ``inputs``.
-        """
-        inputs = self.inputs
-        if len(inputs) != 1:
-            raise GraphError(f"layer {self.name!r} has {len(inputs)} inputs; use .inputs")
-        return inputs[0]
-
-    @property
-    def output_shape(self) -> tuple[int | None, ...]:
-        """The shape of ``output``; None is the batch."""
-        return self._info.output_shape
-
-    @property
-    def cost(self) -> int:
-        """Multiply-adds of forward for one sample."""
-        return self._info.cost
-
-    def __repr__(self) -> str:
-        return f"<{self.kind} layer {self.name!r}: output {shape_text(self.output_shape)}>"
-
-
-def call_name(info: LayerInfo, role: str, call: int) -> str:
-    """The name of a layer's node in one of its calls: "dense_0.z", "dense_0@1.z"; "" for a role it lacks."""
-    first = info.nodes.get(role, "")
-    return f"{info.name}@{call}{first.removeprefix(info.name)}" if call and first else first
-
-
-_COLUMNS = ("layer", "output shape", "parameters", "multiply-adds")
-
-
-class Summary:
-    """What a model is made of, as a table: ``print(net.summary())``."""
-
-    def __init__(self, model: Model, batch_size: int, training: Mapping[str, int] | None = None) -> None:
-        infos = model._core.layers()
-        sizes = {name: view.size for name, view in model.parameters.items()}
-        in_layers = {name for info in infos for name in info.parameters.values()}
-        frozen = set(model.frozen)
-        self.rows: list[tuple[str, str, int, int]] = [
-            (f"{name} (input)", shape_text(node.shape), 0, 0)
-            for name, node in zip(model._core.input_names, model.inputs, strict=True)
-        ]
-        self._extra = [("", "")] * len(self.rows)  # activation and RMS of weights, for the wider table
-        for info in infos:
-            title = info.name + (f" (x{info.calls})" if info.calls > 1 else "")
-            if info.kind not in info.name:
-                title += f" ({info.kind})"
-            count = sum(sizes[name] for name in info.parameters.values())
-            self.rows.append((title, shape_text(info.output_shape), count, info.cost))
-            weights = [model.parameters[name] for role, name in info.parameters.items() if "bias" not in role]
-            self._extra.append((_activation(model, info), _rms(weights)))
-        for name, size in sizes.items():
-            if name not in in_layers:
-                self.rows.append((f"{name} (variable)", str(model.parameters[name].shape), size, 0))
-                self._extra.append(("", _rms([model.parameters[name]])))
-        self.parameters: int = sum(sizes.values())
-        self.frozen: int = sum(size for name, size in sizes.items() if name in frozen)
-        self.cost: int = sum(row[3] for row in self.rows)
-        self.batch_size = batch_size
-        memory = model._core.memory(batch_size)
-        if training is not None:
-            del memory["inference"]
-        self.memory: dict[str, int] = {**memory, **(training or {})}
-        self.dtype = str(model.dtype)
-
-    def _totals(self) -> list[str]:
-        trained = f", {self.frozen:,} of them frozen" if self.frozen else ""
-        parts = ", ".join(f"{name} {bytes_text(size)}" for name, size in self.memory.items())
-        return [
-            f"{self.parameters:,} parameters{trained}, {self.dtype}; {self.cost:,} multiply-adds for a "
-            "sample",
-            f"memory for a batch of {self.batch_size}: {bytes_text(sum(self.memory.values()))}: {parts}",
-        ]
-
-    def _cells(self) -> list[tuple[str, str, str, str]]:
-        return [(name, shape, f"{count:,}", f"{cost:,}") for name, shape, count, cost in self.rows]
-
-    def __str__(self) -> str:
-        head, rule, *rows = text_table(_COLUMNS, self._cells(), left=2)
-        return "\n".join([head, rule, *rows, rule, *self._totals()])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        head = ("layer", "output shape", "activation", "parameters", "multiply-adds", "RMS of weights")
-        rows = [
-            (name, shape, activation, f"{count:,}", f"{cost:,}", rms)
-            for (name, shape, count, cost), (activation, rms) in zip(self.rows, self._extra, strict=True)
-        ]
-        table = html_table(head, rows, left=3)
-        return f'<div style="overflow-x:auto">{table}{html_paragraph(self._totals(), faint=True)}</div>'
-
-
-def _activation(model: Model, info: LayerInfo) -> str:
-    """What leads from z to a, as far as it has a name."""
-    z, a = info.nodes.get("z"), info.nodes.get("a")
-    if z and a and z != a:
-        node = model._core.node(a)
-        return node.op if [model._core.name_of(k) for k in node.inputs] == [z] else "function"
-    return str(info.config.get("activation", ""))
-
-
-def _rms(arrays: list[Array]) -> str:
-    """The root mean square over all of them; "" for no numbers."""
-    size = sum(array.size for array in arrays)
-    total = sum(float(np.linalg.norm(array)) ** 2 for array in arrays)
-    return f"{(total / size) ** 0.5:.3g}" if size else ""
-
 
 # The model whose weights a parameter's (or buffer's) node stands for, as long as that model lives.
 _HOMES: WeakValueDictionary[Node, Model] = WeakValueDictionary()

@@ -35,8 +35,8 @@ struct Batch {  // arrays of equal length: one for each input, one for each targ
     const ArrayView* sample_weight = nullptr;
 };
 
-// Of the iterations of an epoch the first, and then every eighth: recording costs a fifth of such a step.
-inline constexpr std::int64_t recorded_every = 8;
+// Of the iterations of an epoch the first, and then every sixteenth: recording costs a fifth of such a step.
+inline constexpr std::int64_t recorded_every = 16;
 
 struct EpochOptions {
     std::int64_t batch_size = 32;

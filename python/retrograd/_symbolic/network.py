@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from retrograd._core import Node
+    from retrograd._objective import Objective
     from retrograd.model import Model
-    from retrograd.trainer import Objective
 
 LIMIT = 20_000  # parameters times multiply-adds: each is differentiated by, over expressions of that length
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from retrograd.onnx._writer import to_first
+from retrograd._axes import to_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable

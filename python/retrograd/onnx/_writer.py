@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrograd._axes import to_first, to_last
 from retrograd.errors import ArgumentError, GraphError
 
 if TYPE_CHECKING:
@@ -33,16 +34,6 @@ def package() -> Any:
             'onnx: this needs the package onnx, which is not installed; pip install "retrograd[onnx]"'
         ) from None
     return onnx
-
-
-def to_first(rank: int) -> list[int]:
-    """The axes of (batch, ..., channels) in the order (batch, channels, ...)."""
-    return [0, rank - 1, *range(1, rank - 1)]
-
-
-def to_last(rank: int) -> list[int]:
-    """The axes of (batch, channels, ...) in the order (batch, ..., channels)."""
-    return [0, *range(2, rank), 1]
 
 
 class Writer:

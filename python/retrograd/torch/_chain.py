@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrograd._axes import to_first, to_last
 from retrograd.onnx._write_images import pads
-from retrograd.torch._state import COUNTER, keys, package, to_first, to_last
+from retrograd.torch._state import COUNTER, keys, package
 
 if TYPE_CHECKING:
     from collections.abc import Callable

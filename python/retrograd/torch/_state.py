@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrograd._axes import to_first, to_last
 from retrograd.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -34,16 +35,6 @@ def package() -> Any:
             'torch: this needs the package torch, which is not installed; pip install "retrograd[torch]"'
         ) from None
     return torch
-
-
-def to_first(rank: int) -> list[int]:
-    """The axes of our kernel (out, ..., in) in the order of PyTorch's (out, in, ...)."""
-    return [0, rank - 1, *range(1, rank - 1)]
-
-
-def to_last(rank: int) -> list[int]:
-    """The way back."""
-    return [0, *range(2, rank), 1]
 
 
 def keys(net: Model) -> dict[str, tuple[str, bool]]:

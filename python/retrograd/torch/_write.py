@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrograd._axes import to_last
 from retrograd.errors import GraphError
 from retrograd.onnx._write_sequences import WALKS, operands
 from retrograd.onnx._writer import constant_value
 from retrograd.onnx.export import walk
 from retrograd.torch._chain import chain
 from retrograd.torch._operations import FORWARD
-from retrograd.torch._state import check_model, keys, package, state_dict, to_last
+from retrograd.torch._state import check_model, keys, package, state_dict
 from retrograd.torch._walks import stepwise, whole
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <exception>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,31 +14,13 @@
 #include <retrograd/layers.hpp>
 #include <retrograd/runtime.hpp>
 
+#include "../checks.hpp"
+
 namespace rg = retrograd;
 
 namespace {
 
 constexpr std::int64_t rows = 21, inputs = 4, classes = 3, batch_size = 8, epochs = 3;
-int failures = 0;
-
-void check(bool holds, const std::string& what) {
-    if (holds) return;
-    std::printf("FAILED: %s\n", what.c_str());
-    ++failures;
-}
-
-template <class E>
-void check_throws(const std::function<void()>& call, const std::string& expected) {
-    try {
-        call();
-    } catch (const E& error) {
-        const std::string what = error.what();
-        return check(what.find(expected) != std::string::npos, "'" + what + "' has no '" + expected + "'");
-    } catch (const std::exception& error) {
-        return check(false, std::string("another exception: ") + error.what());
-    }
-    check(false, "nothing was thrown: " + expected);
-}
 
 struct Data {
     std::vector<float> numbers;

@@ -187,7 +187,7 @@ def neon(session: nox.Session) -> None:
 def asan(session: nox.Session) -> None:
     """The C++ test programs, then the package, under AddressSanitizer and UndefinedBehaviorSanitizer."""
     watched = "-g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-    run_programs(session, "asan", ["base", "kernels", "ops", "train", "io", "checkpoint"], watched)
+    run_programs(session, "asan", ["base", "kernels", "ops", "train", "io", "checkpoint", "face"], watched)
     session.install(
         *("-C", f"cmake.define.CMAKE_CXX_FLAGS={watched}", "-C", "cmake.build-type=RelWithDebInfo"),
         *("-C", "build-dir=build/asan/python", "-C", "install.strip=false", ".[test]"),

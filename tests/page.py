@@ -60,6 +60,12 @@ def slowed(page: Any) -> Any:
     return page
 
 
+def ready(page: Any) -> None:
+    """Wait until the page has settings, state and the first picture with its numbers."""
+    page.wait_for_selector(".rg-primary:not([disabled])")
+    page.wait_for_selector(".rg-unit[aria-label*=', a ']")
+
+
 class Visit:
     """One page of one server, and everything that should not have happened on it."""
 
@@ -87,7 +93,7 @@ class Visit:
 
     def open(self) -> Any:
         self.page.goto(self.server.url)
-        self.page.wait_for_selector(".rg-primary:not([disabled])")
+        ready(self.page)
         return self.page
 
     def reading(self, name: str) -> str:

@@ -341,7 +341,7 @@ def test_a_page_inside_a_frame(browser: Any, tmp_path: Path) -> None:
                 )
         told.clear()
 
-    for _ in range(200):
+    for _ in range(1000):
         page.wait_for_timeout(20)
         for text in heard:
             if text == '{"t":"ready"}':
@@ -356,7 +356,7 @@ def test_a_page_inside_a_frame(browser: Any, tmp_path: Path) -> None:
             break
     assert frame is not None
     frame.click("text=Step")
-    for _ in range(100):
+    for _ in range(1000):
         page.wait_for_timeout(20)
         for text in heard:
             relay._send(relay.session.handle(text))

@@ -134,8 +134,10 @@ def test_a_line_that_breaks_comes_back(visit: Visitor) -> None:
     page.keyboard.press("e")
     one.idle(10)
     cut(one.server)
-    page.wait_for_selector(".rg-message >> text=Disconnected")
-    assert page.locator("[data-do=play]").is_disabled()
+    page.wait_for_function(
+        "() => document.querySelector('.rg-message')?.textContent.includes('Disconnected')"
+        " && document.querySelector('[data-do=play]').disabled"
+    )
     page.wait_for_selector(".rg-message", state="detached")
     page.wait_for_selector(".rg-link[data-status=open]")
     assert one.reading("step") == "10"

@@ -271,7 +271,7 @@ def test_a_run_that_diverges(visit: Visitor) -> None:
     page.click("text=Reset with lr/10")
     one.until(lambda: one.session.runs[0].config.lr == 1e5 and one.session.runs[0].step == 0)
     banner.wait_for(state="detached")
-    assert page.input_value("#rg-set-lr") == "100000"
+    one.until(lambda: page.input_value("#rg-set-lr") == "100000")
     assert one.problems == []
 
 
@@ -285,8 +285,7 @@ def test_a_value_that_is_refused_is_said_at_its_field(visit: Visitor) -> None:
     for value in ("-1", "fast"):
         page.fill("#rg-set-lr", value)
         page.keyboard.press("Enter")
-        error.wait_for()
-        assert value in error.inner_text()
+        one.until(lambda value=value: error.is_visible() and value in error.inner_text())
         assert page.get_attribute("#rg-set-lr", "aria-invalid") == "true"
         assert one.session.runs[0].config.lr == 0.3
     page.keyboard.press("Escape")
@@ -382,8 +381,12 @@ def test_the_curves_lead_back(visit: Visitor) -> None:
     page.keyboard.press("e")
     one.idle(20)
     box = page.locator(".rg-chart").bounding_box()
-    page.mouse.move(box["x"] + 44 + (box["width"] - 52) / 2, box["y"] + 20)
-    assert page.inner_text(".rg-curve-value").startswith("step 10 · batch 0.")
+
+    def read_the_middle() -> bool:
+        page.mouse.move(box["x"] + 44 + (box["width"] - 52) / 2, box["y"] + 20)
+        return str(page.inner_text(".rg-curve-value")).startswith("step 10 · batch 0.")
+
+    one.until(read_the_middle)
     page.mouse.down()
     page.mouse.up()
     one.idle(10)

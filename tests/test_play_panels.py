@@ -20,7 +20,7 @@ pytest.importorskip("websockets")
 pytest.importorskip("playwright.sync_api")
 pytest.importorskip("retrograd._explain")
 
-from page import slowed
+from page import ready, slowed
 from playwright.sync_api import expect
 from retrograd._play.config import Config
 from retrograd._play.server import Server
@@ -90,7 +90,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Play]]:
         )
         page = slowed(context.new_page())
         page.goto(server.url + more)
-        expect(page.locator(".rg-timeline-text")).to_contain_text("step")
+        ready(page)
         return Play(page, server.session, server.url)
 
     yield make
@@ -137,8 +137,9 @@ def loss(parameters: dict[str, Any], x: Any, y: Any) -> float:
 
 def lines_of(play: Play, block: str) -> list[tuple[str, str]]:
     """The numbers and the result of each line of a block, as they are read."""
-    found = []
-    for line in play.page.locator(f'[data-block="{block}"] .rg-line').all():
+    found, lines = [], play.page.locator(f'[data-block="{block}"] .rg-line')
+    expect(lines.first).to_be_visible()
+    for line in lines.all():
         numbers = line.locator(".rg-numbers").text_content() or ""
         found.append((numbers, line.locator(".rg-result").text_content() or ""))
     return found
@@ -148,7 +149,6 @@ def test_every_line_of_the_inspector_comes_to_its_result(play: Play) -> None:
     play.steps(3)
     play.pin("weight", layer=2, unit=3, input=1)
     play.page.get_by_label("all digits").check()
-    expect(play.page.locator('[data-block="update"] .rg-line').first).to_be_visible()
     checked = 0
     for block in ("forward", "backward", "gradient", "update"):
         lines = lines_of(play, block)
@@ -282,7 +282,7 @@ def test_a_copy_without_a_change_stays_equal_and_one_change_shows(play: Play) ->
     assert a.step == 13
     assert a.model.flat_parameters.tobytes() == b.model.flat_parameters.tobytes()
     rows = both.locator("tbody tr")
-    assert rows.nth(0).locator("td").all_text_contents() == rows.nth(1).locator("td").all_text_contents()
+    expect(rows.nth(1).locator("td")).to_have_text(rows.nth(0).locator("td").all_text_contents())
 
     both.get_by_label("New value in B").fill("0.01")
     both.get_by_role("button", name="Set").click()
@@ -305,8 +305,9 @@ def test_a_copy_without_a_change_stays_equal_and_one_change_shows(play: Play) ->
 def test_the_factors_of_delta_multiply(play: Play) -> None:
     play.steps(5)
     play.page.get_by_role("tab", name="Flow").click()
-    texts = [text or "" for text in play.page.locator(".rg-flow-name").all_text_contents()]
-    assert len(texts) == 3
+    names = play.page.locator(".rg-flow-name")
+    expect(names).to_contain_text(["δ"] * 3)
+    texts = names.all_text_contents()
     number = r"([0-9.]+(?:e-?\d+)?)"
     pattern = rf"δ {number} = {number} × weights {number} × slopes {number}"
     products = [match for text in texts if (match := re.search(pattern, text))]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrograd._play import computation, details, reports, saving, wire
+from retrograd._play import details, reports, saving, wire
 from retrograd._play.config import Config
 from retrograd._play.lessons import LESSONS
 from retrograd._play.limits import SettingError
@@ -433,7 +433,7 @@ def do_maps(session: Session, lane: int, on: bool) -> Answer:
 
 
 def do_graph(session: Session, lane: int) -> Answer:
-    return computation.graph(session.runs[lane], session.views[lane]), []
+    return reports.graph(session.runs[lane], session.views[lane]), []
 
 
 def do_explain(session: Session, lane: int, format: str) -> Answer:

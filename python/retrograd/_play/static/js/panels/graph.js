@@ -58,6 +58,7 @@ export function mount(root, { store, send }) {
     const scale = Math.min(width / whole.width, height / whole.height);
     if (scale < READABLE) Object.assign(view, { width: width / READABLE, height: height / READABLE });
     look();
+    follow();
   }
 
   function go(by) {
@@ -65,6 +66,7 @@ export function mount(root, { store, send }) {
     at = at === null ? (by > 0 ? 0 : last) : Math.min(Math.max(at + by, 0), last);
     light();
     follow();
+    said.scrollIntoView({ block: "nearest" });
   }
 
   function all() {
@@ -99,6 +101,7 @@ export function mount(root, { store, send }) {
 
   /** The present node within sight. */
   function follow() {
+    if (at === null) return;
     const [node, frame] = [picture.querySelector(".node[data-step=now]"), picture].map((element) =>
       element.getBoundingClientRect(),
     );
@@ -155,9 +158,9 @@ export function mount(root, { store, send }) {
     ({ targets } = found);
     if (found.steps.length !== steps.length) at = null;
     ({ steps } = found);
+    light();
     if (same) look();
     else begin();
-    light();
     setText(told, found.text);
   }
 

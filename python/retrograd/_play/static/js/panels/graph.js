@@ -69,27 +69,21 @@ export function mount(root, { store, send }) {
     said.scrollIntoView({ block: "nearest" });
   }
 
-  function all() {
-    at = null;
-    light();
-  }
-
   /** What has been reached, what is present and what comes later; a number is there once it is known. */
   function light() {
     const now = steps[at];
     setText(said, now?.text ?? "");
-    const reached = { true: new Set(), false: new Set() };
-    const computed = new Set(steps.filter((step) => !step.back).map((step) => step.node));
-    for (const { back, node } of now ? steps.slice(0, at + 1) : steps) reached[back].add(node);
-    const valued = (k) => !computed.has(k) || reached.false.has(k);
-    const lit = (k) => (now?.back ? reached.true.has(k) : valued(k));
+    const later = (now ? steps.slice(at + 1) : []).map((step) => step.node + (step.back ? "b" : ""));
+    const valued = (k) => !later.includes(`${k}`);
+    // y has no gradient at all
+    const graded = (k) => !later.includes(`${k}b`) && steps.some((step) => step.back && step.node === k);
+    const lit = (k) => (now?.back ? graded(k) : valued(k));
     const mark = (element, present, done) =>
       setAttribute(element, "data-step", now ? (present ? "now" : done ? "done" : "later") : null);
     picture.querySelectorAll(".node").forEach((node, k) => {
       mark(node, k === now?.node, lit(k));
-      setAttribute(node, "data-leads", targets[k] ? "" : null);
       for (const head of node.querySelectorAll(".head")) {
-        const known = !now || (head.textContent === "value" ? valued(k) : reached.true.has(k));
+        const known = head.textContent === "value" ? valued(k) : graded(k);
         for (const text of [head, head.nextSibling]) setAttribute(text, "data-unknown", known ? null : "");
       }
     });
@@ -102,14 +96,14 @@ export function mount(root, { store, send }) {
   /** The present node within sight. */
   function follow() {
     if (at === null) return;
-    const [node, frame] = [picture.querySelector(".node[data-step=now]"), picture].map((element) =>
+    const [box, frame] = [picture.querySelector(".node[data-step=now]"), picture].map((element) =>
       element.getBoundingClientRect(),
     );
-    const inside = node.left >= frame.left && node.right <= frame.right;
-    if (inside && node.top >= frame.top && node.bottom <= frame.bottom) return;
     const scale = picture.getScreenCTM().a;
-    view.x += ((node.left + node.right - frame.left - frame.right) / 2) / scale;
-    view.y += ((node.top + node.bottom - frame.top - frame.bottom) / 2) / scale;
+    for (const [place, low, high] of [["x", "left", "right"], ["y", "top", "bottom"]]) {
+      if (box[low] >= frame[low] && box[high] <= frame[high]) continue;
+      view[place] += (box[low] + box[high] - frame[low] - frame[high]) / 2 / scale;
+    }
     look();
   }
 
@@ -218,7 +212,7 @@ export function mount(root, { store, send }) {
     { class: "rg-row" },
     button("Previous node", () => go(-1)),
     button("Next node", () => go(1)),
-    button("All", all, { "aria-label": "All nodes" }),
+    button("All", () => light((at = null)), { "aria-label": "All nodes" }),
     button("+", () => zoom(1.25), { "aria-label": "Larger" }),
     button("−", () => zoom(0.8), { "aria-label": "Smaller" }),
     button("Fit", fit, { "aria-label": "Show all of the graph" }),

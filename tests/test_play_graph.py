@@ -135,6 +135,20 @@ def test_every_node_has_its_value_and_its_gradient() -> None:
     assert found["text"].startswith("Sample #7, weights of step 2: ")
 
 
+@pytest.mark.parametrize("name", SETTINGS)
+def test_loss_and_gradients_are_those_of_the_step(name: str) -> None:
+    page = Page(rows=40, **SETTINGS[name])
+    page.result("step", n=2)
+    run, focus = page.run, page.session.views[0].focus
+    trace = run.trainer.trace(run.scene.x[focus : focus + 1], run.scene.y[focus : focus + 1])
+    cells = {box["name"].translate(SYMBOLS): box for box in boxes(page.result("graph")["svg"])}
+    assert float(cells["L"]["value"]) == pytest.approx(trace.loss, rel=1e-3)
+    for layer, column in enumerate(page.session.views[0].columns, 1):
+        for (j, k), gradient in np.ndenumerate(trace.gradients[column.weight]):
+            shown = float(cells[f"w{j + 1}{k + 1}({layer})"]["gradient"])
+            assert shown == pytest.approx(gradient, rel=1e-3)
+
+
 def test_forward_computes_and_backward_visits_in_order() -> None:
     found = Page(rows=40).result("graph")
     cells, operands = boxes(found["svg"]), [set() for _ in range(88)]

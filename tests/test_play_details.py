@@ -177,13 +177,6 @@ def test_the_step_written_out(format: str) -> None:
     assert len(found["text"]) > 5000
 
 
-def test_the_graph_is_drawn() -> None:
-    page = Page(rows=40)
-    found = page.result("graph")
-    assert found["svg"].startswith("<svg")
-    assert "dense_2" in found["svg"]
-
-
 def test_without_formulas_there_are_numbers() -> None:
     from test_play_data import given
 

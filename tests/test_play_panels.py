@@ -358,7 +358,7 @@ def test_the_graph_is_drawn_and_moves_by_keys(play: Play) -> None:
     expect(picture).to_be_visible()
     before = picture.get_attribute("viewBox")
     stage.focus()
-    stage.press("ArrowRight")
+    stage.press("Shift+ArrowRight")
     stage.press("+")
     assert picture.get_attribute("viewBox") != before
     stage.press("0")

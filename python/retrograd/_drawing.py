@@ -180,7 +180,8 @@ def _route_svg(cells: Sequence[Cell], route: Route) -> str:
     tip += f"\nd {target.name} / d {source.name} = {local}" if local else ""
     text = _text(route.label.x, y - 4, route.text, "local") if route.label else ""
     return (
-        f'<g class="edge"><title>{_escaped(tip)}</title><path class="wire" d="{wire}"/>'
+        f'<g class="edge" data-from="{route.source}" data-to="{route.target}">'
+        f'<title>{_escaped(tip)}</title><path class="wire" d="{wire}"/>'
         f'<path class="arrow" d="{head}"/>{text}</g>'
     )
 

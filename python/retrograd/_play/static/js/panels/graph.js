@@ -1,6 +1,7 @@
-// The computation graph of the sample in focus, drawn by the engine: to be moved and enlarged.
+// The computation graph of the sample in focus, drawn by the engine: to be moved, enlarged, and gone through node
+// by node.
 
-import { bodyOf, button, make, setText, whileSeen } from "../elements.js";
+import { bodyOf, button, make, setAttribute, setText, whileSeen } from "../elements.js";
 import { bring } from "../maths.js";
 
 const READABLE = 0.8; // CSS pixels for each unit of the picture, at which its text can be read
@@ -9,15 +10,20 @@ const READABLE = 0.8; // CSS pixels for each unit of the picture, at which its t
 export function mount(root, { store, send }) {
   const body = bodyOf(root);
   const told = make("p", { class: "rg-soft" });
+  const said = make("p", { class: "rg-graph-said", role: "status" }); // about the present node
   const stage = make("div", {
     class: "rg-graph-stage",
     tabindex: 0,
     role: "group",
-    "aria-label": "Computation graph. Arrow keys move it, plus and minus change its size, 0 shows all of it.",
+    "aria-label": "Computation graph. Arrow keys go from node to node, Enter opens the node in the inspector. " +
+      "Shift and arrow keys move the picture, plus and minus change its size, 0 shows all of it.",
   });
   const view = { x: 0, y: 0, width: 1, height: 1 };
   let whole = { ...view };
   let picture = null;
+  let steps = []; // {node, back, text}, as forward and then backward come to the nodes
+  let targets = [];
+  let at = null; // the present one; null: all nodes as they are in the end
 
   function look() {
     picture?.setAttribute("viewBox", `${view.x} ${view.y} ${view.width} ${view.height}`);
@@ -52,17 +58,70 @@ export function mount(root, { store, send }) {
     const scale = Math.min(width / whole.width, height / whole.height);
     if (scale < READABLE) Object.assign(view, { width: width / READABLE, height: height / READABLE });
     look();
+    follow();
+  }
+
+  function go(by) {
+    const last = steps.length - 1;
+    at = at === null ? (by > 0 ? 0 : last) : Math.min(Math.max(at + by, 0), last);
+    light();
+    follow();
+    said.scrollIntoView({ block: "nearest" });
+  }
+
+  /** What has been reached, what is present and what comes later; a number is there once it is known. */
+  function light() {
+    const now = steps[at];
+    setText(said, now?.text ?? "");
+    const later = (now ? steps.slice(at + 1) : []).map((step) => step.node + (step.back ? "b" : ""));
+    const valued = (k) => !later.includes(`${k}`);
+    // y has no gradient at all
+    const graded = (k) => !later.includes(`${k}b`) && steps.some((step) => step.back && step.node === k);
+    const lit = (k) => (now?.back ? graded(k) : valued(k));
+    const mark = (element, present, done) =>
+      setAttribute(element, "data-step", now ? (present ? "now" : done ? "done" : "later") : null);
+    picture.querySelectorAll(".node").forEach((node, k) => {
+      mark(node, k === now?.node, lit(k));
+      for (const head of node.querySelectorAll(".head")) {
+        const known = head.textContent === "value" ? valued(k) : graded(k);
+        for (const text of [head, head.nextSibling]) setAttribute(text, "data-unknown", known ? null : "");
+      }
+    });
+    for (const edge of picture.querySelectorAll(".edge")) {
+      const [from, to] = [Number(edge.dataset.from), Number(edge.dataset.to)];
+      mark(edge, now?.node === (now?.back ? from : to), lit(from) && lit(to));
+    }
+  }
+
+  /** The present node within sight. */
+  function follow() {
+    if (at === null) return;
+    const [box, frame] = [picture.querySelector(".node[data-step=now]"), picture].map((element) =>
+      element.getBoundingClientRect(),
+    );
+    const scale = picture.getScreenCTM().a;
+    for (const [place, low, high] of [["x", "left", "right"], ["y", "top", "bottom"]]) {
+      if (box[low] >= frame[low] && box[high] <= frame[high]) continue;
+      view[place] += (box[low] + box[high] - frame[low] - frame[high]) / 2 / scale;
+    }
+    look();
+  }
+
+  function inspect(k) {
+    if (!targets[k]) return;
+    if (large.open) large.close();
+    store.select(targets[k]);
   }
 
   const large = make("dialog", { class: "rg-dialog rg-large-graph", "aria-label": "Computation graph" });
   large.addEventListener("close", () => {
-    body.prepend(tools, stage);
+    body.prepend(tools, stage, said);
     enlarge.hidden = false;
     begin();
     enlarge.focus();
   });
   const enlarge = button("Whole window", () => {
-    large.append(tools, stage);
+    large.append(tools, stage, said);
     large.showModal();
     enlarge.hidden = true;
     begin();
@@ -74,7 +133,8 @@ export function mount(root, { store, send }) {
     if (found.svg) show(found);
     else {
       stage.replaceChildren();
-      picture = null;
+      picture = at = null;
+      setText(said, "");
       setText(told, found.refused);
     }
     stage.hidden = tools.hidden = !found.svg;
@@ -89,9 +149,13 @@ export function mount(root, { store, send }) {
     picture = next;
     for (const name of ["width", "height"]) picture.removeAttribute(name);
     stage.replaceChildren(picture);
+    ({ targets } = found);
+    if (found.steps.length !== steps.length) at = null;
+    ({ steps } = found);
+    light();
     if (same) look();
     else begin();
-    setText(told, found.text ?? picture.querySelector("desc")?.textContent ?? "");
+    setText(told, found.text);
   }
 
   stage.addEventListener("wheel", (event) => {
@@ -106,23 +170,32 @@ export function mount(root, { store, send }) {
     );
   });
   let held = null;
+  let pressed = null; // the node under the pointer, until that moves
   stage.addEventListener("pointerdown", (event) => {
     held = [event.clientX, event.clientY];
+    pressed = event.target.closest(".node");
     stage.setPointerCapture(event.pointerId);
   });
   stage.addEventListener("pointermove", (event) => {
     if (held === null) return;
+    if (pressed && Math.hypot(event.clientX - held[0], event.clientY - held[1]) < 4) return;
+    pressed = null;
     const box = stage.getBoundingClientRect();
     move((held[0] - event.clientX) / box.width, (held[1] - event.clientY) / box.height);
     held = [event.clientX, event.clientY];
   });
+  stage.addEventListener("pointerup", () => {
+    if (pressed) inspect([...picture.querySelectorAll(".node")].indexOf(pressed));
+  });
   for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, () => (held = null));
   stage.addEventListener("keydown", (event) => {
+    const arrow = (by, across, down) => () => (event.shiftKey ? move(across, down) : go(by));
     const act = {
-      ArrowLeft: () => move(-0.1, 0),
-      ArrowRight: () => move(0.1, 0),
-      ArrowUp: () => move(0, -0.1),
-      ArrowDown: () => move(0, 0.1),
+      ArrowLeft: arrow(-1, -0.1, 0),
+      ArrowRight: arrow(1, 0.1, 0),
+      ArrowUp: arrow(-1, 0, -0.1),
+      ArrowDown: arrow(1, 0, 0.1),
+      Enter: () => inspect(steps[at]?.node),
       "+": () => zoom(1.25),
       "=": () => zoom(1.25),
       "-": () => zoom(0.8),
@@ -137,13 +210,16 @@ export function mount(root, { store, send }) {
   const tools = make(
     "div",
     { class: "rg-row" },
+    button("Previous node", () => go(-1)),
+    button("Next node", () => go(1)),
+    button("All", () => light((at = null)), { "aria-label": "All nodes" }),
     button("+", () => zoom(1.25), { "aria-label": "Larger" }),
     button("−", () => zoom(0.8), { "aria-label": "Smaller" }),
     button("Fit", fit, { "aria-label": "Show all of the graph" }),
     enlarge,
     button("Close", () => large.close(), { class: "rg-button rg-large-close" }),
   );
-  body.append(tools, stage, told, large);
+  body.append(tools, stage, said, told, large);
   store.on("state", (state) => state.lane === 0 && !state.playing && refresh());
   store.on("tab", (tab) => tab === "graph" && refresh());
 }

@@ -22,6 +22,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "speed": ("radiogroup", "Steps in each picture"),
     "lessons": ("button", "Lessons"),
 }
+LESSON = ("combobox", "lesson")  # in the set-up; goes with the button
 
 
 def opened(one: Visit, hide: str) -> Any:
@@ -61,6 +62,14 @@ def test_the_network_takes_the_room(visit: Visitor) -> None:
     assert network[0] == main[0] + 12  # its padding
     assert network[2] == side[0] - 10  # the gap
     assert (network[1], network[3]) == (side[1], side[3]) == (main[1], main[3])
+
+
+def test_the_lessons_of_the_set_up_go_too(visit: Visitor) -> None:
+    page = opened(visit(), "lessons")
+    expect(page.get_by_role("region", name="Set-up")).to_have_count(1)
+    expect(page.get_by_role(LESSON[0], name=LESSON[1], exact=True)).to_have_count(0)
+    page.evaluate("location.hash = ''")
+    expect(page.get_by_role(LESSON[0], name=LESSON[1], exact=True)).to_have_count(1)
 
 
 def test_a_teacher_makes_a_link(visit: Visitor) -> None:

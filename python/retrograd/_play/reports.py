@@ -1,4 +1,4 @@
-"""The computation graph of the focus sample, and the whole step written out."""
+"""The computation graph of the focus sample, the whole step written out, and a parameter over the steps."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrograd._play.look import places
 from retrograd._play.run import UPDATE
+from retrograd._play.views import short
 from retrograd.errors import RetrogradError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from retrograd._play.look import Column
     from retrograd._play.run import Run
     from retrograd._play.views import Views
 
-__all__ = ["explanation", "graph"]
+__all__ = ["explanation", "fan", "graph"]
 
 NODES = 150
+FAN = 96  # steps of a fan at most
+SHARES = (5, 25, 50, 75, 95)
 
 
 def graph(run: Run, views: Views) -> dict[str, Any]:
@@ -76,3 +83,41 @@ def explanation(run: Run, views: Views, format: str) -> dict[str, Any]:
             count = max(1, count // 2)
     written = {"html": "to_html", "text": "to_text", "markdown": "to_markdown", "latex": "to_latex"}[format]
     return {"text": getattr(report, written)(), "samples": count, "batch": len(rows)}
+
+
+def fan(run: Run, column: Column, of: str) -> dict[str, Any]:
+    """Percentiles of a layer's weights or biases at the steps that are kept; without steps, why in words.
+
+    Of other numbers the kept states have none, and nothing is computed again for the sake of a picture.
+    """
+    name = {"W": column.weight, "b": column.bias}.get(of)
+    if name is None:
+        return _no_fan("Of earlier steps only weights W and biases b are kept; choose one of them.")
+    if not name:
+        return _no_fan(f"{column.name} has no bias.")
+    part, kept = places(run.model)[name], run.snapshots.spread(FAN)
+    values = np.array([state.parameters[part] for state in kept], dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = np.percentile(values, SHARES, axis=1).T
+    finite = np.isfinite(found).all(axis=1)
+    steps, found = [state.step for state, good in zip(kept, finite, strict=True) if good], found[finite]
+    if len(steps) < 2:
+        return _no_fan("A fan needs two steps that are kept: make one.")
+    first, last = ([short(v) for v in row] for row in (found[0], found[-1]))
+    return {
+        "steps": steps,
+        "percentiles": found.tolist(),
+        "texts": [_fan_text(step, row) for step, row in zip(steps, found, strict=True)],
+        "ends": [short(float(found.min())), short(float(found.max()))],
+        "text": f"{values.shape[1]} numbers, step {steps[0]} to {steps[-1]}: the median goes from {first[2]} to "
+        f"{last[2]}, the middle half from [{first[1]}, {first[3]}] to [{last[1]}, {last[3]}].",
+    }
+
+
+def _no_fan(text: str) -> dict[str, Any]:
+    return {"steps": [], "text": text}
+
+
+def _fan_text(step: int, row: NDArray[Any]) -> str:
+    low, quarter, median, three, high = map(short, row)
+    return f"step {step} · median {median} · 25 to 75 %: {quarter} to {three} · 5 to 95 %: {low} to {high}"

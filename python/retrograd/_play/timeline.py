@@ -6,9 +6,12 @@ from array import array
 from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 __all__ = ["Change", "Curve", "Snapshot", "Snapshots"]
@@ -93,6 +96,16 @@ class Snapshots:
 
     def __len__(self) -> int:
         return len(self._old) + len(self._recent)
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        return chain(self._old, self._recent)
+
+    def spread(self, most: int) -> list[Snapshot]:
+        """At most so many of them, about evenly over the steps, with the first and the last."""
+        states = list(self)
+        steps = [state.step for state in states]
+        wanted = (steps[0] + (steps[-1] - steps[0]) * k // (most - 1) for k in range(most))
+        return [states[k] for k in sorted({bisect_right(steps, step) - 1 for step in wanted})]
 
     @property
     def first(self) -> int:

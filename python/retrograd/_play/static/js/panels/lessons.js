@@ -9,7 +9,7 @@ export const PARTS = [
   ["timeline", "timeline", ".rg-timeline"],
   ["compare", "compare", ".rg-compare"],
   ["speed", "speed", ".rg-speed"],
-  ["lessons", "lessons", '[data-opens="lessons"]'],
+  ["lessons", "lessons", '[data-opens="lessons"], .rg-lesson-field > *'],
 ];
 
 /** @param {HTMLElement} root @param {{store: import("../store.js").Store, send: Function}} context */

@@ -104,13 +104,14 @@ def fan(run: Run, column: Column, of: str) -> dict[str, Any]:
     if len(steps) < 2:
         return _no_fan("A fan needs two steps that are kept: make one.")
     first, last = ([short(v) for v in row] for row in (found[0], found[-1]))
+    words = f"the median goes from {first[2]} to {last[2]}, the middle half from "
     return {
         "steps": steps,
         "percentiles": found.tolist(),
         "texts": [_fan_text(step, row) for step, row in zip(steps, found, strict=True)],
         "ends": [short(float(found.min())), short(float(found.max()))],
-        "text": f"{values.shape[1]} numbers, step {steps[0]} to {steps[-1]}: the median goes from {first[2]} to "
-        f"{last[2]}, the middle half from [{first[1]}, {first[3]}] to [{last[1]}, {last[3]}].",
+        "text": f"{values.shape[1]} numbers, step {steps[0]} to {steps[-1]}: {words}"
+        f"[{first[1]}, {first[3]}] to [{last[1]}, {last[3]}].",
     }
 
 

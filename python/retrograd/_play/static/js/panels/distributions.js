@@ -1,6 +1,7 @@
-// How the numbers of each layer are spread: a histogram for each.
+// How the numbers of each layer are spread: a histogram for each, and of one layer how that came about.
 
 import { bodyOf, choice, make, setAttribute, setText, svg, whileSeen } from "../elements.js";
+import { fanOf } from "./fan.js";
 
 const KINDS = [
   ["W", "weights W"],
@@ -18,20 +19,30 @@ export function mount(root, { store, send }) {
   const body = bodyOf(root);
   let of = "W";
   const rows = make("div", { class: "rg-histograms" });
+  const fan = fanOf((step) => send("seek", { step }));
+  let layer = 1; // of the fan
   const refresh = whileSeen(body, 500, async () => {
     const layers = store.lane(0)?.spec?.layers ?? [];
-    const asked = of;
-    const found = await Promise.all(
-      layers.map((_, k) => send("hist", { of: asked, layer: k + 1 }).catch((error) => error)),
-    );
-    if (asked !== of) return;
+    if (which.lastChild.options.length !== layers.length) {
+      which.lastChild.replaceChildren(...layers.map((_, k) => make("option", { value: k + 1 }, `layer ${k + 1}`)));
+    }
+    layer = Math.min(layer, layers.length);
+    which.lastChild.value = String(layer);
+    const [asked, over] = [of, layer];
+    const [spread, ...found] = await Promise.all([
+      send("fan", { of, layer }).catch((error) => ({ steps: [], text: error.message })),
+      ...layers.map((_, k) => send("hist", { of: asked, layer: k + 1 }).catch((error) => error)),
+    ]);
+    if (asked !== of || over !== layer) return;
+    const kind = KINDS.find(([key]) => key === of)[1];
+    fan.show(`Layer ${over}, ${kind} over the steps`, spread, store.lane(0).state.step);
     while (rows.children.length > layers.length) rows.lastChild.remove();
     layers.forEach((layer, k) => {
       const row = rows.children[k] ?? rows.appendChild(rowOf());
       draw(
         row,
         `Layer ${k + 1}, ${layer.activation}`,
-        KINDS.find(([key]) => key === of)[1],
+        kind,
         found[k],
         of === "d" || of === "g",
       );
@@ -41,7 +52,11 @@ export function mount(root, { store, send }) {
     of = value;
     refresh();
   });
-  body.append(make("div", { class: "rg-row" }, select), rows);
+  const which = choice("fan of", [], (value) => {
+    layer = Number(value);
+    refresh();
+  });
+  body.append(make("div", { class: "rg-row" }, select, which), fan.root, rows);
   store.on("state", (state) => state.lane === 0 && refresh());
   store.on("tab", (tab) => tab === "distributions" && refresh());
 }

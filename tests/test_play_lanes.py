@@ -72,6 +72,20 @@ def test_after_a_swap_both_go_on_as_they_would_have() -> None:
     assert history(pages[0].run)[3:] == b[1][3:]
 
 
+def test_what_is_watched_is_told_of_the_other_run_though_it_counts_the_same() -> None:
+    page = Page(**SMALL)
+    page.result("unit_map", layer=1, unit=0)  # A's specs are one ahead
+    page.result("fork")
+    page.result("edit", layer=1, unit=0, input=None, value=0.25)
+    page.result("watch", targets=[{"kind": "bias", "layer": 1, "unit": 0}])
+    (a, b), (first, second) = page.session.runs, page.session.views
+    assert (a.version, first.rev) == (b.version, second.rev + 1)
+    assert "0.25" in str(page.last("detail")["blocks"])
+    page.messages.clear()
+    page.result("swap")
+    assert "0.25" not in str(page.last("detail")["blocks"])
+
+
 def test_what_cannot_be_swapped() -> None:
     page = Page(**SMALL)
     answer = page.send("swap")

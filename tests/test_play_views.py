@@ -234,19 +234,17 @@ def test_the_fan_has_the_percentiles_of_the_steps(of: str, name: str, steps: int
     shown = found["steps"]
     assert (shown[0], shown[-1]) == (0, steps)
     assert shown == sorted(set(shown))
-    assert len(shown) == min(steps + 1, 96)
-    assert max(b - a for a, b in pairwise(shown)) <= max(1, steps // 40)  # about evenly
+    assert min(steps + 1, 70) <= len(shown) <= 97
+    assert max(b - a for a, b in pairwise(shown)) <= max(1, steps // 40)
     for step, row, text in zip(shown, found["percentiles"], found["texts"], strict=True):
         twin.run.train(step - twin.run.step)
         expected = np.percentile(twin.run.model.parameters[name], [5, 25, 50, 75, 95])
         np.testing.assert_array_equal(row, expected)
         a, b, c, d, e = (short(float(value)) for value in expected)
-        assert text == f"step {step} · median {c} · 25 to 75 %: {b} to {d} · 5 to 95 %: {a} to {e}"
+        assert text == f"step {step}: median {c}, 25 to 75 % from {b} to {d}, 5 to 95 % from {a} to {e}"
     percentiles = np.array(found["percentiles"])
+    assert found["text"].startswith("12 numbers; " if of == "W" else "3 numbers; ")
     assert found["ends"] == [short(percentiles.min()), short(percentiles.max())]
-    first, last = ([short(value) for value in percentiles[k]] for k in (0, -1))
-    assert f"step 0 to {steps}: the median goes from {first[2]} to {last[2]}" in found["text"]
-    assert f"from [{first[1]}, {first[3]}] to [{last[1]}, {last[3]}]" in found["text"]
 
 
 def test_a_fan_that_cannot_be_says_why() -> None:
@@ -262,7 +260,7 @@ def test_a_fan_that_cannot_be_says_why() -> None:
     assert page.result("fan", of="W", layer=1)["steps"] == [0, 1, 2, 3]  # what came later is kept
     page.result("step")
     assert page.result("fan", of="W", layer=1)["steps"] == [0, 1, 2]
-    page.run.snapshots.spread(2)[0].parameters[0] = np.inf
+    next(iter(page.run.snapshots)).parameters[0] = np.inf
     assert page.result("fan", of="W", layer=1)["steps"] == [1, 2]
 
 

@@ -1,4 +1,4 @@
-"""The computation graph of the focus sample, the whole step written out, and a parameter over the steps."""
+"""The computation graph of the focus sample, the whole step written out, a parameter over the steps."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from retrograd._play.views import short
 from retrograd.errors import RetrogradError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from retrograd._play.look import Column
     from retrograd._play.run import Run
     from retrograd._play.views import Views
@@ -21,8 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["explanation", "fan", "graph"]
 
 NODES = 150
-FAN = 96  # steps of a fan at most
-SHARES = (5, 25, 50, 75, 95)
+FAN = 96  # steps of a fan
 
 
 def graph(run: Run, views: Views) -> dict[str, Any]:
@@ -86,39 +83,35 @@ def explanation(run: Run, views: Views, format: str) -> dict[str, Any]:
 
 
 def fan(run: Run, column: Column, of: str) -> dict[str, Any]:
-    """Percentiles of a layer's weights or biases at the steps that are kept; without steps, why in words.
-
-    Of other numbers the kept states have none, and nothing is computed again for the sake of a picture.
-    """
+    """Percentiles of a layer's weights or biases at the steps that are kept; no steps, and why in words."""
     name = {"W": column.weight, "b": column.bias}.get(of)
-    if name is None:
-        return _no_fan("Of earlier steps only weights W and biases b are kept; choose one of them.")
+    if name is None:  # computed again, it would cost a pass for each step
+        return {
+            "steps": [],
+            "text": "Of earlier steps only weights W and biases b are kept; choose one of them.",
+        }
     if not name:
-        return _no_fan(f"{column.name} has no bias.")
-    part, kept = places(run.model)[name], run.snapshots.spread(FAN)
+        return {"steps": [], "text": f"{column.name} has no bias."}
+    part, states = places(run.model)[name], list(run.snapshots)
+    kept = [*states[: -1 : -(-len(states) // FAN)], states[-1]]
     values = np.array([state.parameters[part] for state in kept], dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        found = np.percentile(values, SHARES, axis=1).T
-    finite = np.isfinite(found).all(axis=1)
-    steps, found = [state.step for state, good in zip(kept, finite, strict=True) if good], found[finite]
-    if len(steps) < 2:
-        return _no_fan("A fan needs two steps that are kept: make one.")
-    first, last = ([short(v) for v in row] for row in (found[0], found[-1]))
-    words = f"the median goes from {first[2]} to {last[2]}, the middle half from "
+        found = np.percentile(values, [5, 25, 50, 75, 95], axis=1).T
+    rows = [(s.step, row) for s, row in zip(kept, found.tolist(), strict=True) if np.isfinite(row).all()]
+    if len(rows) < 2:
+        return {"steps": [], "text": "A fan needs two steps that are kept: make one."}
+    ends = min(row[0] for _, row in rows), max(row[-1] for _, row in rows)
     return {
-        "steps": steps,
-        "percentiles": found.tolist(),
-        "texts": [_fan_text(step, row) for step, row in zip(steps, found, strict=True)],
-        "ends": [short(float(found.min())), short(float(found.max()))],
-        "text": f"{values.shape[1]} numbers, step {steps[0]} to {steps[-1]}: {words}"
-        f"[{first[1]}, {first[3]}] to [{last[1]}, {last[3]}].",
+        "steps": [step for step, _ in rows],
+        "percentiles": [row for _, row in rows],
+        "texts": [_fan_text(step, row) for step, row in rows],
+        "ends": [short(end) for end in ends],
+        "text": f"{values.shape[1]} numbers; line: median, bands: 25 to 75 % and 5 to 95 %",
     }
 
 
-def _no_fan(text: str) -> dict[str, Any]:
-    return {"steps": [], "text": text}
-
-
-def _fan_text(step: int, row: NDArray[Any]) -> str:
+def _fan_text(step: int, row: list[float]) -> str:
     low, quarter, median, three, high = map(short, row)
-    return f"step {step} · median {median} · 25 to 75 %: {quarter} to {three} · 5 to 95 %: {low} to {high}"
+    return (
+        f"step {step}: median {median}, 25 to 75 % from {quarter} to {three}, 5 to 95 % from {low} to {high}"
+    )

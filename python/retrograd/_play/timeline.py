@@ -100,13 +100,6 @@ class Snapshots:
     def __iter__(self) -> Iterator[Snapshot]:
         return chain(self._old, self._recent)
 
-    def spread(self, most: int) -> list[Snapshot]:
-        """At most so many of them, about evenly over the steps, with the first and the last."""
-        states = list(self)
-        steps = [state.step for state in states]
-        wanted = (steps[0] + (steps[-1] - steps[0]) * k // (most - 1) for k in range(most))
-        return [states[k] for k in sorted({bisect_right(steps, step) - 1 for step in wanted})]
-
     @property
     def first(self) -> int:
         """The earliest step."""

@@ -163,7 +163,7 @@ export function mount(root, { store, send }) {
   store.on("event", (event) => event.kind === "dropped" && show());
   store.on("hello", ({ given }) => {
     swap.disabled = given;
-    swap.title = given ? "A is the network that was given from Python" : "B becomes A: then A can be dropped";
+    swap.title = given ? "A was given from Python" : "";
     show();
   });
   store.on("state", texts);

@@ -94,9 +94,21 @@ export function mount(root, { store, send }) {
   canvas.addEventListener("keydown", (event) => {
     const last = shape?.last ?? 0;
     const at = cursor ?? store.lane(0).state?.step ?? 0;
-    const to = moved(event, at, last);
+    const stride = event.shiftKey || ["PageUp", "PageDown"].includes(event.key)
+      ? Math.max(10, Math.round(last / 10))
+      : 1;
+    const to = {
+      ArrowRight: at + stride,
+      ArrowUp: at + stride,
+      PageUp: at + stride,
+      ArrowLeft: at - stride,
+      ArrowDown: at - stride,
+      PageDown: at - stride,
+      Home: 0,
+      End: last,
+    }[event.key];
     if (event.key === "Enter") seek(at);
-    else if (to !== undefined) point(to);
+    else if (to !== undefined) point(Math.max(0, Math.min(last, to)));
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -106,22 +118,6 @@ export function mount(root, { store, send }) {
     const { state } = store.lane(0);
     if (step !== null && state) send("seek", { step: Math.min(step, state.snapshots.last) });
   }
-}
-
-/** Where a key of a slider leads, between 0 and last; undefined: it is none. */
-export function moved({ key, shiftKey }, at, last) {
-  const stride = shiftKey || ["PageUp", "PageDown"].includes(key) ? Math.max(10, Math.round(last / 10)) : 1;
-  const to = {
-    ArrowRight: at + stride,
-    ArrowUp: at + stride,
-    PageUp: at + stride,
-    ArrowLeft: at - stride,
-    ArrowDown: at - stride,
-    PageDown: at - stride,
-    Home: 0,
-    End: last,
-  }[key];
-  return to === undefined ? undefined : Math.max(0, Math.min(last, to));
 }
 
 /** A number as it came, to four digits. */

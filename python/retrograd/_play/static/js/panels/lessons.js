@@ -42,8 +42,7 @@ export function mount(root, { store, send }) {
     make(
       "p",
       { class: "rg-soft" },
-      "The address and the link under Save then say hide=…; without that all is there again. It keeps a class " +
-        "to the matter, and locks nothing.",
+      "The address and the link under Save then say hide=…; without that all is back. It is no lock.",
     ),
   );
 

@@ -479,7 +479,7 @@ def do_drop(session: Session, lane: int) -> Answer:
     del session.runs[1], session.views[1]
     session.watched[1] = []
     session.forget_drawn()
-    session.runs[0]._event("dropped", "the copy is gone")
+    session.runs[0]._event("dropped", "B is gone")
     return _changed(session)
 
 

@@ -93,7 +93,7 @@ export function mount(root, { store, send }) {
   );
   both.append(
     ...pictures.map((picture, k) =>
-      make("figure", { class: "rg-lane" }, make("figcaption", {}, k ? "B ╌╌ copy" : "A ── run"), picture),
+      make("figure", { class: "rg-lane" }, make("figcaption", {}, k ? "B ╌╌" : "A ──"), picture),
     ),
     make(
       "div",

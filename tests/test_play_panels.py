@@ -25,6 +25,7 @@ from playwright.sync_api import expect
 from retrograd._play.config import Config
 from retrograd._play.server import Server
 from retrograd._play.session import Session
+from retrograd._play.views import short
 
 
 class Play:
@@ -299,6 +300,28 @@ def test_a_copy_without_a_change_stays_equal_and_one_change_shows(play: Play) ->
     assert len(play.session.runs) == 1
 
 
+def test_a_and_b_change_places(play: Play) -> None:
+    play.steps(1)
+    play.page.get_by_role("button", name="Fork & compare").click()
+    both = play.page.locator(".rg-both")
+    both.get_by_label("New value in B").fill("0.01")
+    both.get_by_role("button", name="Set").click()
+    expect(both.locator(".rg-differences tbody")).to_have_text(re.compile(r"lr\s*0\.3\s*0\.01"))
+    play.steps(2)
+    rows = both.locator("tbody tr")
+    a, b = (rows.nth(k).locator("td").all_text_contents() for k in (0, 1))
+    assert a != b
+    both.get_by_role("button", name="Swap A and B").click()
+    expect(both.locator(".rg-differences tbody")).to_have_text(re.compile(r"lr\s*0\.01\s*0\.3"))
+    expect(rows.nth(0).locator("td")).to_have_text(b)
+    expect(rows.nth(1).locator("td")).to_have_text(a)
+    expect(play.page.locator("[data-reading=loss] dd")).to_have_text(b[0])
+    expect(play.page.locator("#rg-set-lr")).to_have_value("0.01")
+    both.get_by_role("button", name="Drop B").click()
+    expect(play.page.get_by_role("button", name="Fork & compare")).to_be_visible()
+    assert play.run.config.lr == 0.01
+
+
 # ------------------------------------------------------------------------------- flow, tables, pictures
 
 
@@ -349,6 +372,43 @@ def test_histograms_count_every_number(play: Play) -> None:
     expect(figures.nth(0).get_by_role("img")).to_have_attribute(
         "aria-label", re.compile("pre-activations z: ")
     )
+
+
+def test_the_fan_leads_back(play: Play) -> None:
+    kept = [play.run.model.parameters["dense_1.weight"].copy()]
+    for _ in range(4):
+        play.steps(1)
+        kept.append(play.run.model.parameters["dense_1.weight"].copy())
+    play.page.get_by_role("tab", name="Distributions").click()
+    play.page.get_by_label("fan of", exact=True).select_option("2")
+    fan = play.page.get_by_role("slider", name="Layer 2, weights W over the steps")
+    low, quarter, median, three, high = (short(v) for v in np.percentile(kept[4], [5, 25, 50, 75, 95]))
+    words = f"median {median}, 25 to 75 % from {quarter} to {three}, 5 to 95 % from {low} to {high}"
+    expect(fan).to_have_attribute("aria-valuetext", f"step 4: {words}")
+    expect(fan).to_have_attribute("aria-label", re.compile(f"steps\\. step 0: median .*; step 4: {words}"))
+
+    points = play.page.locator(".rg-fan-median").get_attribute("points").split()
+    x, y = np.array([[float(number) for number in point.split(",")] for point in points]).T
+    np.testing.assert_allclose(x, [0, 60, 120, 180, 240])
+    medians = [np.median(W) for W in kept]
+    ends = np.percentile(kept, [5, 95], axis=(1, 2))
+    height = 52 * (ends.max() - medians) / (ends.max() - ends.min())
+    np.testing.assert_allclose(y, 2 + height, atol=0.051)
+
+    fan.focus()
+    fan.press("ArrowLeft")
+    expect(play.page.locator(".rg-timeline-text")).to_have_text("step 3 of 4")
+    expect(play.page.locator(".rg-fan p")).to_contain_text("step 3: median")
+    box = play.page.locator(".rg-fan svg").bounding_box()
+    assert box is not None
+    play.page.mouse.click(box["x"] + 0.26 * box["width"], box["y"] + 20)
+    expect(play.page.locator(".rg-timeline-text")).to_have_text("step 1 of 4")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    assert axe.run(play.page).response["violations"] == []
+
+    play.page.get_by_label("of", exact=True).select_option("a")
+    expect(play.page.locator(".rg-fan figcaption")).to_contain_text("only weights W and biases b are kept")
+    expect(fan).to_have_count(0)
 
 
 def test_the_graph_is_drawn_and_moves_by_keys(play: Play) -> None:

@@ -484,6 +484,8 @@ PLAUSIBLE: dict[str, list[dict[str, Any]]] = {
     "load": [{"kind": "config", "text": '{"lr": 0.2, "hidden": [2]}'}],
     "lesson": [{"id": "symmetry", "cure": 0}, {"id": "race"}],
     "drop": [{}],
+    "swap": [{}],
+    "fan": [{"of": "W", "layer": 1}, {"of": "b", "layer": 2}, {"of": "z", "layer": 1}],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -222,6 +223,45 @@ def test_histograms_count_every_number(of: str) -> None:
     sizes = {"W": 12, "b": 3, "g": 12}
     assert sum(found["counts"]) == sizes.get(of, 3 * 12)
     assert len(found["edges"]) == len(found["counts"]) + 1
+
+
+@pytest.mark.parametrize(("of", "name"), [("W", "dense_1.weight"), ("b", "dense_1.bias")])
+@pytest.mark.parametrize("steps", [1, 40, 900])
+def test_the_fan_has_the_percentiles_of_the_steps(of: str, name: str, steps: int) -> None:
+    page, twin = Page(**SMALL), Page(**SMALL)
+    page.result("step", n=steps)
+    found = page.result("fan", of=of, layer=2)
+    shown = found["steps"]
+    assert (shown[0], shown[-1]) == (0, steps)
+    assert shown == sorted(set(shown))
+    assert min(steps + 1, 70) <= len(shown) <= 97
+    assert max(b - a for a, b in pairwise(shown)) <= max(1, steps // 40)
+    for step, row, text in zip(shown, found["percentiles"], found["texts"], strict=True):
+        twin.run.train(step - twin.run.step)
+        expected = np.percentile(twin.run.model.parameters[name], [5, 25, 50, 75, 95])
+        np.testing.assert_array_equal(row, expected)
+        a, b, c, d, e = (short(float(value)) for value in expected)
+        assert text == f"step {step}: median {c}, 25 to 75 % from {b} to {d}, 5 to 95 % from {a} to {e}"
+    percentiles = np.array(found["percentiles"])
+    assert found["text"].startswith("12 numbers; " if of == "W" else "3 numbers; ")
+    assert found["ends"] == [short(percentiles.min()), short(percentiles.max())]
+
+
+def test_a_fan_that_cannot_be_says_why() -> None:
+    page = Page(**SMALL)
+    why = {"W": "needs two steps", "z": "only weights W and biases b are kept", "g": "W and biases b"}
+    for of, words in why.items():
+        found = page.result("fan", of=of, layer=1)
+        assert found["steps"] == []
+        assert words in found["text"]
+    assert page.send("fan", of="W", layer=4)["message"] == "layer: expected 1 to 3, got 4"
+    page.result("step", n=3)
+    page.result("seek", step=1)
+    assert page.result("fan", of="W", layer=1)["steps"] == [0, 1, 2, 3]  # what came later is kept
+    page.result("step")
+    assert page.result("fan", of="W", layer=1)["steps"] == [0, 1, 2]
+    next(iter(page.run.snapshots)).parameters[0] = np.inf
+    assert page.result("fan", of="W", layer=1)["steps"] == [1, 2]
 
 
 def test_numbers_that_are_not_finite_are_told() -> None:

@@ -6,7 +6,7 @@ import test from "node:test";
 const at = (path) => new URL(`../../python/retrograd/_play/static/js/${path}`, import.meta.url).href;
 const { nameOf, parse, subscript } = await import(at("maths.js"));
 const { shown, written } = await import(at("lines.js"));
-const { addressOf, configOf, sameConfig } = await import(at("address.js"));
+const { addressOf, configOf, hiddenOf, sameConfig } = await import(at("address.js"));
 const { share } = await import(at("panels/flow.js"));
 const { headOf, momentOf } = await import(at("panels/table.js"));
 
@@ -76,6 +76,15 @@ test("settings go into an address and come back", () => {
   const { clip_norm, data, ...rest } = config;
   assert.deepEqual(configOf(`#${address}`, config), rest);
   assert.ok(sameConfig(configOf(address, config), config));
+});
+
+test("parts that are hidden stand in the address, and only those that there are", () => {
+  const address = addressOf({ lr: 0.3 }, ["setup", "speed"]);
+  assert.equal(address, "lr=0.3&hide=setup,speed");
+  assert.deepEqual(hiddenOf(`#${address}`, ["speed", "setup", "lessons"]), ["speed", "setup"]);
+  assert.deepEqual(hiddenOf("#lr=0.3&hide=,nothing,constructor&x", ["setup"]), []);
+  assert.deepEqual(hiddenOf("", ["setup"]), []);
+  assert.deepEqual(configOf("#hide=setup", { lr: 0.3 }), null);
 });
 
 test("an address without hidden layers, and one that names nothing known", () => {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrograd._play import details, reports, saving, wire
+from retrograd._play import details, reports, saving, walk, wire
 from retrograd._play.config import Config
 from retrograd._play.lessons import LESSONS
 from retrograd._play.limits import SettingError
@@ -24,6 +24,7 @@ from retrograd._play.wire import Refusal
 from retrograd.errors import RetrogradError
 
 if TYPE_CHECKING:
+    from retrograd._play.look import Column
     from retrograd._play.run import Run
     from retrograd._play.session import Session
 
@@ -181,12 +182,17 @@ def do_edit(
     return _changed(session, {"value": exact(run.model.parameters[name][index])})
 
 
-def place_of(session: Session, lane: int, layer: int, unit: int, input: Any) -> tuple[str, tuple[int, ...]]:
-    """The parameter's name and index of a weight, or of a bias where there is no input."""
+def column_of(session: Session, lane: int, layer: int) -> Column:
+    """The layer of a number from 1 on."""
     columns = session.views[lane].columns
     if layer > len(columns):
         raise Refusal("bad_value", "layer", f"layer: expected 1 to {len(columns)}, got {layer}")
-    column = columns[layer - 1]
+    return columns[layer - 1]
+
+
+def place_of(session: Session, lane: int, layer: int, unit: int, input: Any) -> tuple[str, tuple[int, ...]]:
+    """The parameter's name and index of a weight, or of a bias where there is no input."""
+    column = column_of(session, lane, layer)
     if unit >= column.units:
         raise Refusal("bad_value", "unit", f"unit: expected 0 to {column.units - 1}, got {unit}")
     if input is None:
@@ -357,10 +363,7 @@ def do_verify(session: Session, lane: int) -> Answer:
 
 
 def do_hist(session: Session, lane: int, of: str, layer: int) -> Answer:
-    views, look = session.views[lane], session.views[lane].look()
-    if layer > len(views.columns):
-        raise Refusal("bad_value", "layer", f"layer: expected 1 to {len(views.columns)}, got {layer}")
-    column = views.columns[layer - 1]
+    column, look = column_of(session, lane, layer), session.views[lane].look()
     if look is None or not look.finite:
         raise Refusal("bad_state", "layer", "some numbers are not finite; rewind or reset first")
     parameters = session.runs[lane].model.parameters
@@ -387,6 +390,10 @@ def do_hist(session: Session, lane: int, of: str, layer: int) -> Answer:
         "counts": counts.tolist(),
         "text": f"{values.size} numbers {spread}",
     }, []
+
+
+def do_fan(session: Session, lane: int, of: str, layer: int) -> Answer:
+    return reports.fan(session.runs[lane], column_of(session, lane, layer), of), []
 
 
 def do_table(session: Session, lane: int, layer: int) -> Answer:
@@ -433,7 +440,7 @@ def do_maps(session: Session, lane: int, on: bool) -> Answer:
 
 
 def do_graph(session: Session, lane: int) -> Answer:
-    return reports.graph(session.runs[lane], session.views[lane]), []
+    return walk.graph(session.runs[lane], session.views[lane]), []
 
 
 def do_explain(session: Session, lane: int, format: str) -> Answer:
@@ -455,13 +462,24 @@ def do_fork(session: Session, lane: int) -> Answer:
     return {"lane": 1}, session.told([1], spec=True) + session.told([0])
 
 
+def do_swap(session: Session, lane: int) -> Answer:
+    if len(session.runs) < 2:
+        raise Refusal("bad_state", "swap", "swap: there is only one run; fork it first")
+    if session.given is not None:
+        raise Refusal("refused", "swap", "swap: A is the network that was given from Python, and stays A")
+    session.runs.reverse()
+    session.views.reverse()
+    session._detailed = [None, None]  # equal numbers of two runs are not the same moment
+    return _changed(session, spec=True)
+
+
 def do_drop(session: Session, lane: int) -> Answer:
     if len(session.runs) < 2:
         raise Refusal("bad_state", "drop", "drop: there is only one run")
     del session.runs[1], session.views[1]
     session.watched[1] = []
     session.forget_drawn()
-    session.runs[0]._event("dropped", "the copy is gone")
+    session.runs[0]._event("dropped", "B is gone")
     return _changed(session)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from retrograd._trace import Trace
     from retrograd.model import Model
 
-__all__ = ["Column", "Flow", "Look", "columns_of", "look_at"]
+__all__ = ["Column", "Flow", "Look", "columns_of", "look_at", "places"]
 
 # What may stand behind the sums of a Dense layer; it is part of the column that is drawn for it.
 _BESIDE = ("activation", "dropout", "batch_norm", "layer_norm", "rms_norm", "rescale", "standardize")
@@ -203,15 +203,14 @@ class Look:
     def _flows(self, run: Run) -> list[Flow]:
         columns, found = self.columns, []
         sizes = [rms(self.batch.deltas[column.z]) for column in columns]
-        # the parameters stand one after another in the flat arrays
-        places = _places(run.model)
+        stands = places(run.model)
         for k, column in enumerate(columns):
             weight_gain = slope_gain = math.nan
             if k + 1 < len(columns):
                 back = rms(self.batch.deltas.get(columns[k + 1].x))
                 weight_gain, slope_gain = _ratio(back, sizes[k + 1]), _ratio(sizes[k], back)
             g = self.gW[k + 1]
-            part = places[column.weight]
+            part = stands[column.weight]
             update, before = rms(run.last_update[part]), rms(run.parameters_before[part])
             largest = float(np.abs(g).max(initial=0.0))
             found.append(Flow(rms(g), sizes[k], weight_gain, slope_gain, _ratio(update, before), largest))
@@ -222,8 +221,8 @@ def _scaled(values: NDArray[Any] | None, scale: float) -> NDArray[Any] | None:
     return None if values is None else scale * values[0]
 
 
-def _places(model: Model) -> dict[str, slice]:
-    """Where each parameter stands in the flat arrays."""
+def places(model: Model) -> dict[str, slice]:
+    """Where each parameter stands in the flat arrays: one after another."""
     found, first = {}, 0
     for name, view in model.parameters.items():
         found[name] = slice(first, first + view.size)

@@ -6,9 +6,12 @@ from array import array
 from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 __all__ = ["Change", "Curve", "Snapshot", "Snapshots"]
@@ -93,6 +96,9 @@ class Snapshots:
 
     def __len__(self) -> int:
         return len(self._old) + len(self._recent)
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        return chain(self._old, self._recent)
 
     @property
     def first(self) -> int:

@@ -9,6 +9,7 @@ export function mountLayout(document, { store }) {
   mountDialogs(document);
   // "show" with a name brings a part that may be hidden into view
   store.on("show", (name) => {
+    if (document.getElementById(`rg-tab-${name}`)?.hidden) return;
     if (name === "setup" && !matchMedia(PHONE).matches) openDrawer();
     else openTab(name);
   });

@@ -9,7 +9,7 @@ export class Store {
     this.status = "connecting"; // "open" "closed" "busy" "invalid" "superseded" "stopped"
     this.lanes = [emptyLane(), null];
     this.target = null; // what the inspector shows, and every panel marks
-    this.view = { edges: "weights", units: "a", animate: false, single_keys: true };
+    this.view = { edges: "weights", units: "a", animate: false, single_keys: true, hide: [] };
     this.listeners = new Map();
   }
 

@@ -30,6 +30,7 @@ export function mount(root, { store, send }) {
   const both = make("div", { class: "rg-both", hidden: true });
   body.append(fork, both);
 
+  const swap = button("Swap A and B", () => send("swap"));
   const drop = button("Drop B", () => send("drop"));
   const pictures = [0, 1].map(() =>
     make("canvas", { class: "rg-mini", role: "img", width: 10, height: HEIGHT }),
@@ -59,6 +60,7 @@ export function mount(root, { store, send }) {
     which,
     value,
     make("button", { class: "rg-button" }, "Set"),
+    swap,
     drop,
     said,
   );
@@ -91,7 +93,7 @@ export function mount(root, { store, send }) {
   );
   both.append(
     ...pictures.map((picture, k) =>
-      make("figure", { class: "rg-lane" }, make("figcaption", {}, k ? "B ╌╌ copy" : "A ── run"), picture),
+      make("figure", { class: "rg-lane" }, make("figcaption", {}, k ? "B ╌╌" : "A ──"), picture),
     ),
     make(
       "div",
@@ -159,7 +161,11 @@ export function mount(root, { store, send }) {
 
   store.on("spec", show);
   store.on("event", (event) => event.kind === "dropped" && show());
-  store.on("hello", show);
+  store.on("hello", ({ given }) => {
+    swap.disabled = given;
+    swap.title = given ? "A was given from Python" : "";
+    show();
+  });
   store.on("state", texts);
   store.on("frame", (frame) => !both.hidden && paint(frame.lane));
 }

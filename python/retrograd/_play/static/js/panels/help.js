@@ -37,6 +37,7 @@ const TERMS = [
       "and through the slope of the activation",
   ],
   ["saturated", "the unit's output lies where its slope is nearly 0, so little gets back through it"],
+  ["percentile", "5 % of the numbers lie below the 5 % percentile; half of them below the median"],
   ["dead", "a ReLU unit that gives 0 for every training sample; nothing changes it any more"],
 ];
 

@@ -101,7 +101,7 @@ function singleKey(key, { store, send, document }) {
     case "r":
       return () => send("reset", { keep_seed: true });
     case "f":
-      return store.lane(1) ? null : () => send("fork");
+      return store.lane(1) || store.view.hide.includes("compare") ? null : () => send("fork");
     case "s":
       return () => openDialog(document, "save");
     case "t":
@@ -109,7 +109,7 @@ function singleKey(key, { store, send, document }) {
     case "g":
       return () => store.emit("gradcheck", store.target);
     case "/":
-      return () => {
+      return store.view.hide.includes("setup") ? null : () => {
         store.emit("show", "setup");
         document.getElementById("rg-set-search").focus();
       };

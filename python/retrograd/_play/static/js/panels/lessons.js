@@ -2,11 +2,14 @@
 
 import { bodyOf, button, make, setText } from "../elements.js";
 
-const HIDDEN = [
-  ["setup", "set-up"],
-  ["inspector", "inspector"],
-  ["timeline", "timeline"],
-  ["compare", "compare"],
+// What a class may do without: the name behind hide= in the address, what it is called, what it is on the page.
+export const PARTS = [
+  ["setup", "set-up", '#rg-setup, #rg-tab-setup, [data-do="drawer"]'],
+  ["inspector", "inspector", "#rg-inspector"],
+  ["timeline", "timeline", ".rg-timeline"],
+  ["compare", "compare", ".rg-compare"],
+  ["speed", "speed", ".rg-speed"],
+  ["lessons", "lessons", '[data-opens="lessons"], .rg-lesson-field > *'],
 ];
 
 /** @param {HTMLElement} root @param {{store: import("../store.js").Store, send: Function}} context */
@@ -14,18 +17,33 @@ export function mount(root, { store, send }) {
   const body = bodyOf(root);
   const list = make("ul", { class: "rg-lessons" });
   const said = make("p", { class: "rg-bad", role: "alert", hidden: true });
-  const hides = HIDDEN.map(([name, text]) => {
-    const box = make(
-      "input",
-      { type: "checkbox", onchange: () => document.body.classList.toggle(`rg-without-${name}`, box.checked) },
-    );
-    return make("label", { class: "rg-check" }, box, text);
+  const boxes = PARTS.map(([value]) =>
+    make("input", {
+      type: "checkbox",
+      value,
+      onchange: () => store.setView({ hide: boxes.filter((one) => one.checked).map((one) => one.value) }),
+    }),
+  );
+  const hides = PARTS.map(([, text], k) => make("label", { class: "rg-check" }, boxes[k], text));
+  store.on("view", ({ hide }) => {
+    PARTS.forEach(([name, , parts], k) => {
+      const out = hide.includes(name);
+      boxes[k].checked = out;
+      document.body.classList.toggle(`rg-without-${name}`, out);
+      for (const part of document.querySelectorAll(parts)) part.hidden = out;
+    });
+    if (document.querySelector("#rg-tab-setup[hidden][aria-selected=true]")) store.emit("show", "output");
   });
   body.append(
     make("p", { class: "rg-soft" }, "A lesson brings its own settings; the present run is replaced."),
     list,
     said,
     make("fieldset", { class: "rg-row" }, make("legend", {}, "For a class, hide"), ...hides),
+    make(
+      "p",
+      { class: "rg-soft" },
+      "The address and the link under Save then say hide=…; without that all is back. It is no lock.",
+    ),
   );
 
   const strip = stripOf({ store, send });

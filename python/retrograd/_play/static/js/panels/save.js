@@ -1,8 +1,9 @@
 // Taking things along and bringing them back: files, pictures, and the address.
 
-import { addressOf, configOf, sameConfig } from "../address.js";
+import { addressOf, configOf, hiddenOf, sameConfig } from "../address.js";
 import { bodyOf, button, choice, copy, download, make, setText } from "../elements.js";
 import { drawn, pngOf, svgOf } from "../picture.js";
+import { PARTS } from "./lessons.js";
 
 const FILES = [
   ["snippet", "Python", "a program that makes this network and repeats this training"],
@@ -117,7 +118,7 @@ export function mount(root, { store, send }) {
       button(
         "Copy the settings as a link",
         (event) => copy(
-          `${location.pathname}#${store.lane(0) ? addressOf(store.lane(0).spec.config) : ""}`,
+          `${location.pathname}#${store.lane(0) ? addressOf(store.lane(0).spec.config, store.view.hide) : ""}`,
           event.currentTarget,
         ),
       ),
@@ -127,7 +128,7 @@ export function mount(root, { store, send }) {
   followAddress({ store, send });
 }
 
-/** The address says the settings; settings in an address are used when the page opens, or when
+/** The address says the settings and what is hidden; settings in an address are used when the page opens, or when
     it is edited. */
 function followAddress({ store, send }) {
   let asked = location.hash;
@@ -138,17 +139,24 @@ function followAddress({ store, send }) {
     if (config !== null && !sameConfig(config, spec.config)) send("build", { config });
     return config !== null;
   };
+  const hide = () => store.setView({ hide: hiddenOf(location.hash, PARTS.map(([name]) => name)) });
   addEventListener("hashchange", () => {
     asked = location.hash;
-    use();
+    hide();
+    if (!use()) write();
   });
+  const write = () => {
+    const spec = store.lane(0)?.spec;
+    // inside a notebook's frame there is no address
+    if (!spec || asked || location.protocol === "about:") return;
+    const address = `#${addressOf(spec.config, store.view.hide)}`;
+    if (address !== location.hash) history.replaceState(history.state, "", location.pathname + location.search + address);
+  };
   store.on("spec", (spec) => {
-    if (spec.lane !== 0) return;
-    if (asked && use()) return;
-    if (location.protocol === "about:") return; // inside a notebook's frame there is no address
-    const address = `${location.pathname}${location.search}#${addressOf(spec.config)}`;
-    history.replaceState(history.state, "", address);
+    if (spec.lane === 0 && !(asked && use())) write();
   });
+  store.on("view", write);
+  hide();
 }
 
 async function base64Of(file) {

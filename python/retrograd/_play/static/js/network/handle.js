@@ -25,14 +25,14 @@ export function nudge(event, store, send, signs = SIGNS) {
   return true;
 }
 
-/** Where the handle of a weight or bias stands: the middle of its edge or cell, the left of its neuron. */
+/** Where the handle of a weight or bias stands: the middle of its edge or cell, left of its neuron. */
 export function handlePlace({ kind, layer, unit, input }, { plan, edges, layers }) {
   const [column, pair] = [plan.columns[layer], plan.pairs[layer - 1]];
   if (kind === "bias") {
     const neuron = column.units[unit];
     const share = (unit + 0.5) / column.count;
     return neuron
-      ? [neuron.x - neuron.r - 30, neuron.y]
+      ? [neuron.x - neuron.r - 10, neuron.y]
       : [column.x, column.top + share * (column.bottom - column.top)];
   }
   const edge = edges.find((other) => touches(other, { kind, layer, unit, input }));
@@ -70,6 +70,7 @@ export function mountHandle(picture, { store, send }, scene) {
     handle.style.setProperty("left", `${x}px`);
     handle.style.setProperty("top", `${y + STRIP}px`);
     setText(text, detail.value.short);
+    setAttribute(handle, "data-kind", target.kind);
     setAttribute(handle, "aria-label", nameOf(target));
     setAttribute(handle, "aria-valuenow", detail.value.exact);
     setAttribute(handle, "aria-valuetext", detail.value.short);

@@ -46,6 +46,7 @@ export function mountPulses(picture) {
     context.strokeStyle = ink;
     context.fillStyle = phase === "forward" ? ink : card;
     for (const curve of curves) arrow(context, curve, along, phase === "forward" ? 1 : -1);
+    canvas.dataset.phase = `${phase} ${phaseLayer}`;
     again();
   };
   const again = onceAFrame(draw);

@@ -234,38 +234,40 @@ def test_escape_takes_a_drag_back(hand: Hand) -> None:
     hand.handle.wait_for(state="hidden")
 
 
+PICTURES_BY_HAND = """() => {
+  const { send } = WebSocket.prototype;
+  const waiting = [];
+  window.rgEdits = 0;
+  WebSocket.prototype.send = function (text) {
+    window.rgEdits += text.includes('"edit"');
+    return send.call(this, text);
+  };
+  window.requestAnimationFrame = (draw) => waiting.push(draw);
+  window.rgPicture = () => waiting.splice(0).forEach((draw) => draw());
+  const handle = document.querySelector('.rg-handle');
+  handle.setPointerCapture = () => {};
+  window.rgPointer = (type, y) =>
+    handle.dispatchEvent(new PointerEvent(type, { pointerId: 1, clientY: 500 - y, bubbles: true }));
+  window.rgMove = (from, to) => {
+    for (let y = from; y <= to; y += 1) rgPointer('pointermove', y);
+  };
+}"""
+
+
 def test_a_message_a_picture_at_most(hand: Hand) -> None:
-    page = hand.page
-    page.evaluate(
-        """() => {
-          const { send } = WebSocket.prototype;
-          const of = window.rgEdits = [];
-          let picture = 0;
-          const count = () => { picture += 1; requestAnimationFrame(count); };
-          requestAnimationFrame(count);
-          WebSocket.prototype.send = function (text) {
-            if (text.includes('"edit"')) of.push(picture);
-            return send.call(this, text);
-          };
-          const handle = document.querySelector('.rg-handle');
-          const box = handle.getBoundingClientRect();
-          const at = (type, y) => handle.dispatchEvent(new PointerEvent(type,
-            { pointerId: 1, button: 0, clientX: box.x, clientY: box.y - y, bubbles: true }));
-          handle.setPointerCapture = () => {};
-          at('pointerdown', 0);
-          for (let k = 0; k <= 400; k += 1) at('pointermove', k / 4);
-          window.rgMove = at;
-        }"""
-    )
-    begun = hand.value
-    hand.one.until(lambda: len(hand.run.changes) == 1)
-    for k in range(3):
-        page.evaluate("(y) => { for (let k = 0; k < 99; k += 1) rgMove('pointermove', y + k / 9); }", 100 + k)
-    page.evaluate("() => rgMove('pointerup', 0)")
-    hand.one.until(lambda: hand.text() == f"{hand.value:.3g}" and hand.value > begun)
-    pictures = page.evaluate("() => rgEdits")
-    assert 2 <= len(pictures) <= 6
-    assert len(set(pictures)) >= len(pictures) - 1  # the last one, when it is let go, does not wait
+    page, begun = hand.page, hand.value
+    page.evaluate(PICTURES_BY_HAND)
+    page.evaluate("() => { rgPointer('pointerdown', 0); rgMove(0, 90); }")
+    assert page.evaluate("() => rgEdits") == 0
+    page.evaluate("() => { rgPicture(); rgMove(91, 140); }")
+    hand.shows(begun + 90 * 0.01)  # so it has been answered
+    page.evaluate("() => rgMove(141, 150)")
+    page.wait_for_timeout(50)
+    assert page.evaluate("() => rgEdits") == 1
+    page.evaluate("() => rgPicture()")
+    hand.shows(begun + 150 * 0.01)
+    assert page.evaluate("() => rgEdits") == 2
+    page.evaluate("() => rgPointer('pointerup', 150)")
     assert len(hand.run.changes) == 1
 
 

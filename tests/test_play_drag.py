@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -271,10 +272,13 @@ def test_a_message_a_picture_at_most(hand: Hand) -> None:
     assert len(hand.run.changes) == 1
 
 
-def test_playing_waits_for_the_hand(hand: Hand) -> None:
+def test_playing_waits_for_the_hand(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "PHASE_SECONDS", 0.2)
     page, one = hand.page, hand.one
+    page.click("text=slow")
+    page.evaluate("() => document.activeElement.blur()")
     page.keyboard.press(" ")
-    one.until(lambda: hand.run.step > 3)
+    one.until(lambda: hand.run.phase > 0)
     x, y = hand.middle()
     page.mouse.move(x, y)
     page.mouse.down()
@@ -286,7 +290,7 @@ def test_playing_waits_for_the_hand(hand: Hand) -> None:
     [change] = hand.run.changes
     assert change.step == step
     page.mouse.up()
-    one.until(lambda: one.session.playing and hand.run.step > step)
+    one.until(lambda: one.session.playing and (hand.run.step, hand.run.phase) > (step, 0))
     page.locator("[data-do=pause]").click()
     one.until(lambda: not one.session.playing)
     assert len(hand.run.changes) == 1
@@ -368,36 +372,59 @@ def places(seen: list[tuple[str, float]], phase: str) -> Any:
     return np.array([x for name, x in seen if name == phase])
 
 
+TIME_BY_PICTURE = """() => {
+  let now = performance.now();
+  performance.now = () => now;
+  const pass = () => { now += 40; requestAnimationFrame(pass); };
+  requestAnimationFrame(pass);
+}"""
+
+
 def test_arrows_go_along_the_edges_in_slow_motion(visit: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "PHASE_SECONDS", 0.35)
+    monkeypatch.setattr(session_module, "PHASE_SECONDS", 1e9)  # the next one when it is asked for
     one = visit()
-    page = one.open()
+    page, session = one.open(), one.session
     page.emulate_media(reduced_motion="no-preference")
+    page.evaluate(TIME_BY_PICTURE)
     page.evaluate(WATCH)
-    page.keyboard.press("Shift+ArrowRight")
-    one.idle(1)
     page.click("text=slow")
     page.evaluate("() => document.activeElement.blur()")
     page.keyboard.press(" ")
-    one.until(lambda: one.session.runs[0].step == 2)
-    page.keyboard.press(" ")
-    one.until(lambda: not one.session.playing)
+    one.until(lambda: session.playing)
+
+    def due() -> bool:
+        session._phase_at = -math.inf
+        return True
+
+    for phase, layer, name in [
+        (1, 0, "forward 0"),
+        (2, 0, ""),
+        (3, 3, "backward 3"),
+        (3, 2, "backward 2"),
+        (3, 1, "backward 1"),
+        (4, 0, ""),
+    ]:
+        one.until(due)
+        run = session.runs[0]
+        one.until(lambda: (run.phase, run.phase_layer) == (phase, layer))  # noqa: B023
+        page.wait_for_selector(f".rg-phases [data-phase='{phase}'][aria-current]")
+        page.wait_for_function(
+            "(name) => (!name || rgSeen.at(-1)?.[0] === name) && document.querySelector('.rg-pulses').hidden",
+            arg=name,
+        )
     seen = page.evaluate("() => rgSeen")
-    columns = page.evaluate(
-        "() => [0, 1, 2, 3].map((k) => +document.querySelector("
-        "`.rg-unit[data-layer='${k}'] .rg-fill`).getAttribute('cx'))"
-    )
+    assert {name for name, _ in seen} == {"forward 0", "backward 3", "backward 2", "backward 1"}
+    columns = [float(page.get_attribute(f"[data-layer='{k}'] .rg-fill >> nth=0", "cx")) for k in range(4)]
     forward = places(seen, "forward 0")
+    assert len(forward) > 9
     assert (np.diff(forward) > 0).all()
-    assert len(forward) > 1
-    for layer in (1, 2):
+    assert columns[0] < forward.min() < columns[1] < columns[2] < forward.max() < columns[3]
+    for layer in (1, 2, 3):
         back = places(seen, f"backward {layer}")
+        assert len(back) > 9
         assert (np.diff(back) < 0).all()
-        assert len(back) > 1
-        assert columns[layer] < back.min() < back.max() < columns[layer + 1]
-    assert places(seen, "backward 3").min() > columns[3]
-    assert {name for name, _ in seen} <= {"forward 0", "backward 3", "backward 2", "backward 1"}
-    page.wait_for_function("() => document.querySelector('.rg-pulses').hidden")
+        assert back[0] - back[-1] > 20
+        assert columns[layer] < back.min() < back.max() < [*columns, math.inf][layer + 1]
 
 
 @pytest.mark.parametrize("way", ["reduced motion", "another speed", "by hand"])

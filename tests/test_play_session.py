@@ -374,7 +374,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
         "edit",
         {"layer": 1, "unit": 0, "add": 1, "join": True},
         "bad_value",
-        "join: the last thing done was no edit of dense.bias[0]",
+        "join: the last thing done was no edit of dense_0.bias[0]",
     ),
     (
         "edit",

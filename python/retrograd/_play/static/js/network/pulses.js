@@ -7,7 +7,7 @@ import { STRIP } from "./edges.js";
 
 const DURATION = 600; // milliseconds; a phase is 700
 const MOST = 120; // arrows at once
-const straight = (from, to, y) => [from, y, from, y, to, y, to, y];
+const straight = (from, to, y) => [from, y, (2 * from + to) / 3, y, (from + 2 * to) / 3, y, to, y];
 
 /** The curves an arrow goes along in a phase, and how far: 0 is their left end, 1 their right. */
 export function pulsesAt({ plan, edges }, phase, phaseLayer, time) {
@@ -17,7 +17,7 @@ export function pulsesAt({ plan, edges }, phase, phaseLayer, time) {
   const along = phase === "forward" ? way - (pair - 1) : 1 - time;
   if (pair > last) { // what comes back from the loss
     const { x, units } = plan.columns[last];
-    return { along, curves: units.map(({ y, r }) => straight(x + r + 4, x + r + 40, y)) };
+    return { along, curves: units.map(({ y, r }) => straight(x + r + 4, x + r + 34, y)) };
   }
   const { matrix, x, width, y, height } = plan.pairs[pair - 1];
   if (matrix) return { along, curves: [straight(x, x + width, y + height / 2)] };
@@ -46,6 +46,7 @@ export function mountPulses(picture) {
     context.strokeStyle = ink;
     context.fillStyle = phase === "forward" ? ink : card;
     for (const curve of curves) arrow(context, curve, along, phase === "forward" ? 1 : -1);
+    canvas.hidden = false;
     canvas.dataset.phase = `${phase} ${phaseLayer}`;
     again();
   };
@@ -65,7 +66,6 @@ export function mountPulses(picture) {
     if (next === key) return;
     key = next;
     now = { scene, phase, phaseLayer };
-    canvas.hidden = false;
     again();
   };
 }

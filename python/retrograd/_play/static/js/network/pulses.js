@@ -6,7 +6,7 @@ import { pointOn } from "../geometry.js";
 import { STRIP } from "./edges.js";
 
 const DURATION = 600; // milliseconds; a phase is 700
-const MOST = 120; // arrows at once
+const MOST = 40; // arrows at once: more are a wall
 const straight = (from, to, y) => [from, y, (2 * from + to) / 3, y, (from + 2 * to) / 3, y, to, y];
 
 /** The curves an arrow goes along in a phase, and how far: 0 is their left end, 1 their right. */
@@ -22,7 +22,7 @@ export function pulsesAt({ plan, edges }, phase, phaseLayer, time) {
   const { matrix, x, width, y, height } = plan.pairs[pair - 1];
   if (matrix) return { along, curves: [straight(x, x + width, y + height / 2)] };
   const own = edges.filter((edge) => edge.layer === pair);
-  const every = Math.ceil(own.length / MOST);
+  const every = Math.ceil(own.length / MOST) | 1; // odd, so that no neuron is left out
   return { along, curves: own.filter((_, k) => k % every === 0).map((edge) => edge.curve) };
 }
 

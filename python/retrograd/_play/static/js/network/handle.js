@@ -73,7 +73,6 @@ export function mountHandle(picture, { store, send }, scene) {
     setAttribute(handle, "data-kind", target.kind);
     setAttribute(handle, "aria-label", nameOf(target));
     setAttribute(handle, "aria-valuenow", detail.value.exact);
-    setAttribute(handle, "aria-valuetext", detail.value.short);
   };
 
   /** Sends how far it has come since it began, one message at a time. */
@@ -114,7 +113,6 @@ export function mountHandle(picture, { store, send }, scene) {
   };
   const escape = (event) => {
     if (event.key !== "Escape") return;
-    event.preventDefault();
     event.stopPropagation();
     back();
   };

@@ -3,10 +3,9 @@
 import { atMost, el, fit, icon, onceAFrame, onScheme, onSize, palette, segmented, svg } from "../draw.js";
 import { setAttribute, setText } from "../elements.js";
 import { placeNetwork } from "../geometry.js";
-import { drawNetwork, edgeArrays, layEdges, matrixBox, STRIP } from "../network/edges.js";
+import { drawNetwork, edgeArrays, layEdges, matrixBox, mountPulses, STRIP } from "../network/edges.js";
 import { mountHandle, nudge } from "../network/handle.js";
 import { drawMaps } from "../network/maps.js";
-import { mountPulses } from "../network/pulses.js";
 import { layerName, Units } from "../network/units.js";
 import { magnitudeAt, Scale } from "../scales.js";
 

@@ -73,6 +73,7 @@ export function mountHandle(picture, { store, send }, scene) {
     setAttribute(handle, "data-kind", target.kind);
     setAttribute(handle, "aria-label", nameOf(target));
     setAttribute(handle, "aria-valuenow", detail.value.exact);
+    setAttribute(handle, "aria-valuetext", detail.value.short);
   };
 
   /** Sends how far it has come since it began, one message at a time. */

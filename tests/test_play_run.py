@@ -134,7 +134,10 @@ def test_any_sequence_of_commands_can_be_replayed(seed: int) -> None:
             forget()
             name = str(rng.choice(list(run.model.parameters)))
             index = tuple(int(rng.integers(n)) for n in run.model.parameters[name].shape)
+            begun = float(run.model.parameters[name][index])
             run.edit(name, index, float(rng.normal()))
+            for _ in range(int(rng.integers(3))):
+                run.edit_on(name, index, float(rng.choice([begun, rng.normal()])))
         elif what == 5:
             forget()
             choices = [{"batch_size": int(rng.integers(1, 20))}, {"l2": float(rng.uniform(0, 0.1))}]

@@ -370,6 +370,18 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
         "bad_value",
         "value: expected a number to 1e12, got 1e+300",
     ),
+    (
+        "edit",
+        {"layer": 1, "unit": 0, "add": 1, "join": True},
+        "bad_value",
+        "join: the last thing done was no edit of dense_0.bias[0]",
+    ),
+    (
+        "edit",
+        {"layer": 1, "unit": 0, "add": 1, "join": 1},
+        "bad_value",
+        "join: expected true or false, got 1",
+    ),
     ("focus", {"index": 200}, "bad_value", "index: expected 0 to 199, got 200"),
     ("points", {"add": [[0, 0]]}, "bad_value", "add[0]: expected [x1, x2, label], got [0, 0]"),
     (
@@ -469,7 +481,10 @@ PLAUSIBLE: dict[str, list[dict[str, Any]]] = {
         *({"path": "loss", "value": "huber"}, {"path": "test_share", "value": 0.9}),
     ],
     "build": [{"config": {"hidden": [3], "activations": "relu"}}, {"config": {"rows": 4, "test_share": 0.0}}],
-    "edit": [{"layer": 1, "unit": 0, "input": 0, "value": 1e11}, {"layer": 1, "unit": 0, "add": 0.1}],
+    "edit": [
+        *({"layer": 1, "unit": 0, "input": 0, "value": 1e11}, {"layer": 1, "unit": 0, "add": 0.1}),
+        *({"layer": 1, "unit": 0, "add": 0.2, "join": True}, {"layer": 1, "unit": 0, "add": 0, "join": True}),
+    ],
     "focus": [{"index": 3}],
     "points": [{"clear": True}, {"add": [[0, 0, 0], [1, 1, 1]]}, {"remove": [0]}, {"add": [[0, 1, 2]]}],
     "csv": [{"text": "1,2,a\n2,3,b\n"}, {"text": "1,2.5\n2,3\n3,1\n"}, {"text": "1,2,3,0\n2,2,3,1\n"}],

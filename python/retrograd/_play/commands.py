@@ -166,16 +166,27 @@ def _settings(session: Session, lane: int, values: dict[str, Any]) -> Answer:
 
 
 def do_edit(
-    session: Session, lane: int, layer: int, unit: int, input: Any, value: float | None, add: float | None
+    session: Session,
+    lane: int,
+    layer: int,
+    unit: int,
+    input: Any,
+    value: float | None,
+    add: float | None,
+    join: bool,
 ) -> Answer:
     run = session.runs[lane]
     name, index = place_of(session, lane, layer, unit, input)
     if (value is None) == (add is None):
         raise Refusal("bad_value", "value", "value: give either value or add")
-    new = value if value is not None else float(run.model.parameters[name][index]) + (add or 0.0)
+    now = run.before_edit(name, index) if join else float(run.model.parameters[name][index])
+    new = value if value is not None else now + (add or 0.0)
     if not math.isfinite(new) or abs(new) > 1e12:
         raise Refusal("bad_value", "value", f"value: expected a number to 1e12, got {new:g}")
-    run.edit(name, index, new)
+    if join:
+        run.edit_on(name, index, new)
+    else:
+        run.edit(name, index, new)
     for other in session.runs:
         if other is not run and other.phase != IDLE:
             other._to_idle()
@@ -316,8 +327,13 @@ def detail(session: Session, lane: int, target: dict[str, Any]) -> dict[str, Any
     """The formulas and numbers of one target at this moment."""
     run, views = session.runs[lane], session.views[lane]
     blocks: list[dict[str, Any]] = []
+    value = None
     try:
         checked_target(session, lane, "target", target)
+        if target["kind"] in ("weight", "bias"):
+            name, index = place_of_target(session, lane, target)
+            number = run.model.parameters[name][index]
+            value = {"exact": exact(number), "short": short(float(number))}
         blocks = details.blocks(run, views, target)
     except Refusal:
         pass  # the network has changed, and the target is gone
@@ -331,6 +347,7 @@ def detail(session: Session, lane: int, target: dict[str, Any]) -> dict[str, Any
         "stale": look is not None and look.stale,
         "focus": views.focus,
         "target": target,
+        "value": value,
         "blocks": blocks,
     }
 

@@ -22,7 +22,7 @@ from retrograd._play.config import (
 )
 from retrograd._play.limits import SettingError
 from retrograd._play.scenes import Scene, make_scene
-from retrograd._play.timeline import Change, Curve, Snapshot, Snapshots
+from retrograd._play.timeline import Change, Curve, Edited, Snapshot, Snapshots
 from retrograd.errors import NonFiniteError, StateError
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ class Run:
         self._before = self._after = self._here.parameters
         self.snapshots.add(self._here)
         self._warned = False
+        self._edited: Edited | None = None
         self._order_of: tuple[int, int] | None = None
         self.rows_before = self.batch_rows()
         self.version += 1
@@ -300,11 +301,13 @@ class Run:
         self._to_idle()
         self._event("diverged", f"step {self.step + 1}: {error}", ["rewind", "reset"])
 
-    def _event(self, kind: str, text: str, actions: list[str] | None = None) -> None:
+    def _event(self, kind: str, text: str, actions: list[str] | None = None) -> dict[str, Any]:
         event = {"kind": kind, "step": self.step, "text": text, "actions": actions or []}
         self.events.append(event)
         self.marks = [mark for mark in self.marks if mark["step"] <= self.step][-500:]
-        self.marks.append({"step": self.step, "kind": kind, "text": text})
+        mark = {"step": self.step, "kind": kind, "text": text}
+        self.marks.append(mark)
+        return mark
 
     # ---------------------------------------------------------------------------------- back in time
 
@@ -484,24 +487,62 @@ class Run:
 
     def edit(self, name: str, index: tuple[int, ...], value: float) -> None:
         """Write one parameter by hand."""
-        view = self.model.parameters[name]
-        if not math.isfinite(value) or not math.isfinite(float(view.dtype.type(value))):
-            raise SettingError("value", f"value: expected a finite number, got {value}")
+        view = self._writable(name, value)
         self._to_idle()
         self._forget_later()
         before = float(view[index])
         view[index] = value
         place = f"{name}[{', '.join(map(str, index))}]"
-        self._changed(Change(self.step, "edit", (name, index, value)))
-        self._event("edited", f"{place} from {before!r} to {float(view[index])!r}")
+        change = Change(self.step, "edit", (name, index, value))
+        self._changed(change)
+        mark = self._event("edited", f"{place} from {before!r} to {float(view[index])!r}")
+        self._edited = Edited(self.version, name, index, before, change, mark)
+
+    def edit_on(self, name: str, index: tuple[int, ...], value: float) -> None:
+        """Another value for what was just edited, as if it had been written at once.
+
+        Where that is the value before, nothing was edited.
+
+        Raises
+        ------
+        SettingError
+            The last thing done was no edit of this parameter.
+        """
+        before = self.before_edit(name, index)
+        view = self._writable(name, value)
+        edited, self._edited = self._edited, None
+        self._to_idle()
+        if edited is not None and self.changes and self.changes[-1] is edited.change:
+            self.changes.pop()
+            self.marks = [mark for mark in self.marks if mark is not edited.mark]
+        view[index] = before
+        if value != before:
+            self.edit(name, index, value)
+            return
+        self._changed()
+        self._edited = Edited(self.version, name, index, before)
+
+    def before_edit(self, name: str, index: tuple[int, ...]) -> float:
+        """What a parameter was before it was edited just now; a SettingError where it was not."""
+        edited = self._edited
+        if edited is None or (edited.version, edited.name, edited.index) != (self.version, name, index):
+            raise SettingError("join", f"join: the last thing done was no edit of {name}{list(index)}")
+        return edited.before
+
+    def _writable(self, name: str, value: float) -> NDArray[Any]:
+        """A parameter that can take a value."""
+        view: NDArray[Any] = self.model.parameters[name]
+        if not math.isfinite(value) or not math.isfinite(float(view.dtype.type(value))):
+            raise SettingError("value", f"value: expected a finite number, got {value}")
+        return view
 
     def load(self, parameters: dict[str, NDArray[Any]]) -> None:
         """All parameters from a file; the run begins anew at step 0 with them."""
         self.model.set_parameters(parameters)
         self._begin(self.scene)
 
-    def _changed(self, change: Change) -> None:
-        self.changes.append(change)
+    def _changed(self, *changes: Change) -> None:
+        self.changes += changes
         self._applied = len(self.changes)
         self._here = self._snapshot()
         self.snapshots.add(self._here)

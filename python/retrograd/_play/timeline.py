@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Change", "Curve", "Snapshot", "Snapshots"]
+__all__ = ["Change", "Curve", "Edited", "Snapshot", "Snapshots"]
 
 RECENT = 256  # steps that are all kept
 MOST = 600
@@ -74,6 +74,21 @@ class Change:
     step: int
     kind: str
     data: Any
+
+
+@dataclass(frozen=True)
+class Edited:
+    """An edit that can still be gone on with: as long as the run's version is the one that it left.
+
+    ``before`` is the value where it began; change and mark are None where it has come back to it.
+    """
+
+    version: int
+    name: str
+    index: tuple[int, ...]
+    before: float
+    change: Change | None = None
+    mark: dict[str, Any] | None = None
 
 
 class Snapshots:

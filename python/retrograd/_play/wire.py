@@ -260,6 +260,7 @@ OPS: dict[str, dict[str, Need]] = {
         "input": Need(_any, None),
         "value": Need(_real, None),
         "add": Need(_real, None),
+        "join": Need(_bool, False),  # with the edit just before: one change, add counts from its beginning
     },
     "focus": {"index": Need(_int(0, 2**31))},
     "points": {

@@ -1,10 +1,13 @@
 // The canvas under the neurons: edges or matrices, biases, small maps, and the arrows of the phase being
 // shown.
 
-import { edgeCurve, EdgeGrid } from "../geometry.js";
+import { el, fit, onceAFrame, palette as paletteOf } from "../draw.js";
+import { edgeCurve, EdgeGrid, pointOn } from "../geometry.js";
 import { rgb } from "../palette.js";
 
 export const STRIP = 22; // pixels above the network for the arrows
+const PULSE = 600; // milliseconds of the 700 that a phase lasts in slow motion
+const MOST_PULSES = 40; // more would be a wall
 const LEVELS = 8; // of width and opacity: edges of one level are one stroke
 const DASHED = 0.25; // of the scale: weaker edges are so thin that a dash would not be seen
 const TENSOR = { weights: "W", gradients: "gW", updates: "uW" };
@@ -271,4 +274,82 @@ function roundRect(context, x, y, width, height, r) {
   context.arcTo(x, y + height, x, y, r);
   context.arcTo(x, y, x + width, y, r);
   context.closePath();
+}
+
+const straight = (from, to, y) => [from, y, (2 * from + to) / 3, y, (from + 2 * to) / 3, y, to, y];
+
+/** The curves that something goes along in a phase, and how far: 0 is their left end, 1 their right. */
+function pulsesAt({ plan, edges }, { phase, phaseLayer }, time) {
+  const last = plan.columns.length - 1;
+  const way = time * last;
+  const before = phase === "forward" ? Math.floor(way) : phaseLayer; // the column at the left
+  const along = phase === "forward" ? way - before : 1 - time;
+  if (before === last) { // what comes back from the loss
+    const { x, units } = plan.columns[last];
+    return { along, curves: units.map(({ y, r }) => straight(x + r + 4, x + r + 34, y)) };
+  }
+  const { layer, matrix, x, width, y, height } = plan.pairs[before];
+  if (matrix) return { along, curves: [straight(x, x + width, y + height / 2)] };
+  const own = edges.filter((edge) => edge.layer === layer);
+  const every = Math.ceil(own.length / MOST_PULSES) | 1; // odd, so that no neuron is left out
+  return { along, curves: own.filter((_, k) => k % every === 0).map((edge) => edge.curve) };
+}
+
+/**
+ * Slow motion: solid arrows go along the edges in forward, hollow ones back in backward. Elsewhere no picture is
+ * asked for.
+ * @returns {(scene: object|null, frame?: object) => void} what each frame calls; null: nothing moves
+ */
+export function mountPulses(picture) {
+  const canvas = el("canvas", { class: "rg-pulses", "aria-hidden": "true", hidden: true });
+  picture.append(canvas);
+  let [key, now] = ["", null];
+
+  const draw = () => {
+    if (!now) return;
+    now.began ??= performance.now();
+    const time = (performance.now() - now.began) / PULSE;
+    if (time >= 1) return stop();
+    const { scene, frame } = now;
+    const [solid, { ink, card }] = [frame.phase === "forward", paletteOf()];
+    const context = fit(canvas, scene.plan.width, scene.plan.height + STRIP);
+    context.clearRect(0, 0, scene.plan.width, scene.plan.height + STRIP);
+    context.strokeStyle = ink;
+    context.fillStyle = solid ? ink : card;
+    const { along, curves } = pulsesAt(scene, frame, time);
+    for (const curve of curves) {
+      const [[x, y], [left, top], [right, bottom]] = [0, -0.02, 0.02].map((t) => pointOn(curve, along + t));
+      const way = solid ? 1 : -1;
+      context.save();
+      context.translate(x, y + STRIP);
+      context.rotate(Math.atan2(bottom - top, right - left));
+      context.beginPath();
+      context.moveTo(6 * way, 0);
+      context.lineTo(-5 * way, -4.5);
+      context.lineTo(-5 * way, 4.5);
+      context.closePath();
+      context.fill();
+      context.stroke();
+      context.restore();
+    }
+    canvas.hidden = false;
+    canvas.dataset.phase = `${frame.phase} ${frame.phaseLayer}`;
+    again();
+  };
+  const again = onceAFrame(draw);
+  const stop = () => {
+    now = null;
+    canvas.hidden = true;
+  };
+
+  return (scene, frame) => {
+    const moving = scene && (frame.phase === "forward" || frame.phase === "backward");
+    const next = moving ? [frame.step, frame.phase, frame.phaseLayer].join() : "";
+    if (!moving) stop();
+    else if (next !== key) {
+      now = { scene, frame };
+      again();
+    }
+    key = next;
+  };
 }

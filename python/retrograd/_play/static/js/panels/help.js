@@ -53,7 +53,8 @@ export function mount(root) {
       "p",
       {},
       "Press play, or go phase by phase with the arrow keys. Click a unit or a line of the network: the " +
-        "inspector shows its arithmetic with all numbers. Every step can be taken back.",
+        "inspector shows its arithmetic with all numbers, and the value of the line can be dragged up and down. " +
+        "Every step can be taken back.",
     ),
     make("h3", {}, "Colours and lines"),
     make(

@@ -20,6 +20,7 @@ export const KEYS = [
   ["Enter", "open the neuron in the inspector"],
   ["W", "its incoming weights, one after another"],
   ["+ −", "change the weight or bias that is open; with Shift ten times as much"],
+  ["Drag ↕", "the same, at its value in the network; Esc takes the drag back"],
   ["→ ← in the graph", "next and previous node; Enter opens it in the inspector, Shift moves the picture"],
   ["F", "fork: two runs side by side"],
   ["S", "save"],

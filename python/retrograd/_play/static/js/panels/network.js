@@ -3,7 +3,8 @@
 import { atMost, el, fit, icon, onceAFrame, onScheme, onSize, palette, segmented, svg } from "../draw.js";
 import { setAttribute, setText } from "../elements.js";
 import { placeNetwork } from "../geometry.js";
-import { drawNetwork, edgeArrays, layEdges, matrixBox, STRIP } from "../network/edges.js";
+import { drawNetwork, edgeArrays, layEdges, matrixBox, mountPulses, STRIP } from "../network/edges.js";
+import { mountHandle, nudge } from "../network/handle.js";
 import { drawMaps } from "../network/maps.js";
 import { layerName, Units } from "../network/units.js";
 import { magnitudeAt, Scale } from "../scales.js";
@@ -19,7 +20,6 @@ const UNITS = [
   { value: "delta", text: "δ", title: "D: derivative of the loss by z" },
   { value: "map", text: "map", title: "M: the answer of each neuron over the plane" },
 ];
-const NUDGE = 0.01;
 
 /** @param {HTMLElement} root  @param {object} context */
 export function mount(root, { store, send }) {
@@ -75,12 +75,20 @@ export function mount(root, { store, send }) {
     }
     units.build(plan, spec.layers);
     units.mark(store.target, hover);
+    placeHandle();
     const shape = spec.layers.map((layer) => layer.units).join();
     if (shape !== shown) scroll.scrollTop = (scroll.scrollHeight - scroll.clientHeight) / 2;
     shown = shape;
     write();
     redraw();
   };
+
+  const fitting = () => {
+    const { spec } = store.lane(0);
+    const fits = plan && spec && plan.columns.length === spec.layers.length + 1;
+    return fits ? { plan, edges: laid.edges, layers: spec.layers } : null;
+  };
+  const placeHandle = mountHandle(parts.picture, { store, send }, fitting);
 
   const draw = () => {
     const { frame, spec, grid } = store.lane(0);
@@ -112,8 +120,20 @@ export function mount(root, { store, send }) {
   };
   const legend = atMost(200, () => parts.legend(store.view, scales));
 
-  say("frame", (frame) => frame.lane === 0 && draw());
-  say("state", (state) => state.lane === 0 && write());
+  const pulse = mountPulses(parts.picture);
+  const slow = ({ state } = store.lane(0)) =>
+    store.view.animate && state?.playing === true && state.speed?.unit === "phase";
+
+  say("frame", (frame) => {
+    if (frame.lane !== 0) return;
+    draw();
+    pulse(slow() ? fitting() : null, frame);
+  });
+  say("state", (state) => {
+    if (state.lane !== 0) return;
+    write();
+    if (!slow()) pulse(null);
+  });
   say("spec", (spec) => {
     if (spec.lane !== 0) return;
     for (const scale of Object.values(scales)) scale.reset();
@@ -143,6 +163,9 @@ export function mount(root, { store, send }) {
     legend();
     redraw();
   });
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  const move = () => store.setView({ animate: !still.matches });
+  still.addEventListener("change", move);
   onSize(scroll, (width, height) => {
     room = { width, height };
     place();
@@ -150,6 +173,7 @@ export function mount(root, { store, send }) {
   mountPointer(parts.units, () => ({ plan, laid, spec: store.lane(0).spec }), store, hovered);
   parts.choose(store.view);
   legend();
+  move();
 }
 
 const same = (p, q) => JSON.stringify(p) === JSON.stringify(q);
@@ -222,17 +246,6 @@ function nextWeight({ layer, unit }, store) {
   return { kind: "unit", layer, unit };
 }
 
-/** + and - change the weight or bias that is open; true where they did. */
-function nudge(event, store, send) {
-  const sign = { "+": 1, "=": 1, "-": -1, _: -1, "−": -1 }[event.key];
-  const target = store.target;
-  if (!sign || !target || !["weight", "bias"].includes(target.kind)) return false;
-  const { layer, unit } = target;
-  const input = target.kind === "weight" ? target.input : null;
-  send("edit", { layer, unit, input, add: sign * NUDGE * (event.shiftKey ? 10 : 1) });
-  return true;
-}
-
 // ------------------------------------------------------------------------------------------- the parts
 
 function build(root, store, send) {
@@ -256,10 +269,8 @@ function build(root, store, send) {
     role: "group",
     "aria-label": "Neurons: arrow keys move, Enter opens, W goes through the weights",
   });
-  const stage = el("div", { class: "rg-stage" }, [
-    heads,
-    el("div", { class: "rg-picture" }, [canvas, units]),
-  ]);
+  const picture = el("div", { class: "rg-picture" }, [canvas, units]);
+  const stage = el("div", { class: "rg-stage" }, [heads, picture]);
   const scroll = el("div", { class: "rg-scroll", tabIndex: -1 }, [stage]);
   const note = el("p", { class: "rg-focus-note" });
   const legend = legendOf();
@@ -284,7 +295,7 @@ function build(root, store, send) {
   );
   const headers = new Heads(heads, store, send);
   return {
-    ...{ stage, canvas, units, scroll, heads },
+    ...{ stage, canvas, picture, units, scroll, heads },
     legend: legend.show,
     show(spec, hello) {
       headers.build(spec, hello);

@@ -15,7 +15,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
 WHEEL_LIMIT = 2_000_000  # bytes
-OF_THE_PAGE = ("page", "panels", "keys", "lessons")  # tests/test_play_*.py that need a browser
+OF_THE_PAGE = ("page", "panels", "keys", "hide", "drag", "graph")  # tests/test_play_*.py that need a browser
 # folders of tests/cpp
 PROGRAMS = ["base", "kernels", "ops", "train", "io", "checkpoint", "face", "threads", "vector_math"]
 

@@ -124,6 +124,7 @@ class Server:
         self._thread.start()
         self._ready.wait()
         if self._failure is not None:
+            self._thread.join()  # it is ending
             raise self._failure
 
     def stop(self) -> None:

@@ -273,9 +273,18 @@ def test_stop_closes_the_connection_and_leaves_nothing() -> None:
         pass
 
 
+class Slow(threading.Event):
+    """A thread that sets it goes on for a while."""
+
+    def set(self) -> None:
+        super().set()
+        time.sleep(0.1)
+
+
 def test_a_port_that_is_taken_says_so() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         one = Server(Echo(), port=taken.getsockname()[1])  # type: ignore[arg-type]
+        one._ready = Slow()
         with pytest.raises(OSError, match="in use"):
             one.start()
         assert not one.running
